@@ -1,0 +1,43 @@
+# Every target builds .venv from requirements.lock first, with uv where present and pip where not.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: reports test lab bench strip readme lock clean
+
+reports: $(READY)  ## the quarterly pack from the built-in sample
+	$(BIN)/python -m salesops run
+
+test: $(READY)  ## all tests, with reduced simulation counts
+	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --nbval-lax notebooks
+
+lab: $(READY)  ## JupyterLab on the notebooks
+	$(BIN)/jupyter lab notebooks
+
+bench: $(READY)  ## full counts: make bench NAME=coverage; all of them without NAME
+	for script in benchmarks/$(or $(NAME),*).py; do $(BIN)/python $$script || exit 1; done
+
+strip: $(READY)  ## notebooks as they are committed
+	$(BIN)/python tests/strip.py notebooks/*.ipynb
+
+readme: $(READY)  ## the metric index in README.md
+	$(BIN)/python tests/readme.py
+
+lock:  ## new pins within the ranges of pyproject.toml
+	uv pip compile pyproject.toml --extra test --universal --python-version 3.11 --upgrade --no-header --no-annotate -o requirements.lock
+
+clean:
+	rm -rf .venv build *.egg-info
+
+$(READY): requirements.lock pyproject.toml
+	@if command -v uv >/dev/null 2>&1; then \
+	  uv venv --quiet --allow-existing --python $(PYTHON) .venv && \
+	  uv pip install --quiet --python $(BIN)/python -r requirements.lock && \
+	  uv pip install --quiet --python $(BIN)/python --no-deps --editable . ; \
+	else \
+	  $(PYTHON) -m venv .venv && \
+	  $(BIN)/python -m pip install --quiet -r requirements.lock && \
+	  $(BIN)/python -m pip install --quiet --no-deps --editable . ; \
+	fi
+	@touch $@
