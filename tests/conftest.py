@@ -1,0 +1,58 @@
+"""Small named companies, and where the shared data sets are."""
+
+from datetime import date
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from salesops.crm import model
+from salesops.periods import quarter
+
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared" / "data"
+
+
+def deals(rows: list[dict]) -> pd.DataFrame:
+    """Opportunities from a few columns: won unless told, closed on 2026-08-01, qualified, 100 each."""
+    usual = {"outcome": "won", "close_date": "2026-08-01", "created_date": "2026-05-01", "qualified_date": "2026-06-01",
+             "amount": 100.0, "account_id": "acme", "segment": "SMB", "owner_id": "r1", "stage": "Closed"}
+    frame = pd.DataFrame([usual | {"opportunity_id": f"d{number}"} | row for number, row in enumerate(rows)],
+                         columns=[*usual, "opportunity_id", *{key for row in rows for key in row} - {*usual, "opportunity_id"}])
+    for name in ("close_date", "created_date", "qualified_date", "closed_at"):
+        frame[name] = pd.to_datetime(frame[name] if name in frame else None)
+    frame["is_won"], frame["is_closed"] = frame["outcome"] == "won", frame["outcome"] != "open"
+    return model.conform(frame, "opportunities")
+
+
+@pytest.fixture
+def q3():
+    return quarter(date(2026, 9, 30))
+
+
+@pytest.fixture
+def no_deals():
+    return deals([])
+
+
+@pytest.fixture
+def one_won():
+    return deals([{}])
+
+
+@pytest.fixture
+def all_open():
+    return deals([{"outcome": "open"}] * 3)
+
+
+@pytest.fixture
+def missing_segment():
+    return deals([{"segment": None}, {"segment": None, "outcome": "lost"}, {"segment": "SMB"}])
+
+
+def shared(name: str) -> Path:
+    """The folder of a shared data set; the test is skipped, saying so, where it is absent."""
+    folder = SHARED / name
+    if not folder.exists():
+        pytest.skip(f"shared data set {name} is not beside this checkout")
+    return folder
