@@ -1,0 +1,1 @@
+"""Statistics without a sales word: intervals, survival, time series."""
