@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: reports test lab bench strip readme lock clean
+.PHONY: reports test lab bench strip outputs readme lock clean
 
 reports: $(READY)  ## the quarterly pack from the built-in sample
 	$(BIN)/python -m salesops run
@@ -20,6 +20,9 @@ bench: $(READY)  ## full counts: make bench NAME=coverage; all of them without N
 
 strip: $(READY)  ## notebooks as they are committed
 	$(BIN)/python tests/strip.py notebooks/*.ipynb
+
+outputs: $(READY)  ## the checked text in the notebooks, run anew on the sample
+	$(BIN)/python tests/strip.py --run notebooks/*.ipynb
 
 readme: $(READY)  ## the metric index in README.md
 	$(BIN)/python tests/readme.py

@@ -1,0 +1,193 @@
+"""The files of one report, written from its executed notebook into the staging folder."""
+
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbformat import NotebookNode
+
+from salesops import metrics, report, words
+from salesops.engine import deals, execute, figures, index, kinds, plan, publish, record
+from salesops.periods import Period
+from salesops.report.block import Block
+
+
+def write(each: plan.Loaded, notebook: NotebookNode, staged: Path, out: Path, *, started: str) -> str:
+    """Write every file of a report and return its status: ok, partial or empty.
+
+    Parameters
+    ----------
+    each
+        The job and its company.
+    notebook
+        As executed; it is cleaned here.
+    staged
+        Folder to write to.
+    out
+        Where earlier reports are, for the link to the previous one.
+    started
+        When the run began, for the run record.
+    """
+    said, values = figures.collect(notebook), _values(each)
+    content = figures_file(each, said, values)
+    run_record = _run_record(each, said, content, notebook, started)
+    execute.cleaned(notebook, values)
+    page = report.render(notebook, _meta(each, said, content, out))
+    texts = {
+        ".ipynb": nbformat.writes(execute.without_facts(notebook)),
+        ".json": figures.dumps(content),
+        ".deals.html": _deals_page(each, said, content),
+        ".run.json": figures.dumps(run_record),
+        ".html": page,
+    }
+    for ending, text in texts.items():
+        (staged / f"{each.job.name}{ending}").write_text(text, encoding="utf-8")
+    deals.write_table(said.deals, staged / f"{each.job.name}.deals.parquet")
+    return content["status"]
+
+
+def figures_file(each: plan.Loaded, said: figures.Said, values: dict[str, Any]) -> dict[str, Any]:
+    """The content of ``<report>.json``: every number of the report and what it was made from."""
+    job, company = each.job, each.company
+    inputs = [{"table": row.table, "rows": int(row.rows), "sha256": row.sha256} for row in company.inputs.itertuples()]
+    resolved = {name: _json_value(value) for name, value in values.items()}
+    return {
+        "schema": 1,
+        "report": job.name,
+        "run_id": record.run_id(report=job.name, inputs=inputs, parameters=resolved, notebook=job.notebook),
+        "as_of": each.as_of,
+        "period": _period(each.period),
+        "parameters": resolved,
+        "status": status(each, said),
+        "inputs": inputs,
+        "exclusions": [
+            {"table": row.table, "rule": row.rule, "field": _text(row.field), "n": int(row.n)}
+            for row in company.exclusions.itertuples()
+        ],
+        "headlines": said.headlines,
+        "figures": said.figures,
+        "sections_left_out": said.left_out,
+        "code": record.code(),
+    }
+
+
+def status(each: plan.Loaded, said: figures.Said) -> str:
+    """``empty`` without a population, ``partial`` where a section or a figure is missing, else ``ok``."""
+    if each.company.opportunities.empty or said.page.get("population") == 0:
+        return "empty"
+    is_partial = said.left_out or figures.withheld(said.figures, each.company.withheld, metrics.registry())
+    return "partial" if is_partial else "ok"
+
+
+def nothing_to_report(each: plan.Loaded) -> NotebookNode:
+    """What is published when no deal is in the population: the notebook's heading and one sentence.
+
+    The cells are not run: a quiet quarter is no fault of theirs.
+    """
+    company = each.company
+    counted = f" where {company.where}" if company.where else ""
+    sentence = f"Nothing to report: no deals{counted}, as of {words.day(company.as_of)}."
+    notebook = nbformat.read(each.job.notebook, as_version=4)
+    title = _heading(notebook) or index.title(each.job.name)
+    facts = {"headlines": [sentence], "page": {"title": title, "population": 0}}
+    data, metadata = Block("headline", f'<p class="so">{escape(sentence)}</p>', facts)._repr_mimebundle_()
+    notebook.cells = [
+        nbformat.v4.new_markdown_cell(f"# {title}"),
+        nbformat.v4.new_code_cell("", outputs=[nbformat.v4.new_output("display_data", data=data, metadata=metadata)]),
+    ]
+    return notebook
+
+
+def _values(each: plan.Loaded) -> dict[str, Any]:
+    """The values to publish: a source by its label, because a path says where a machine keeps it."""
+    values = {name: value.value for name, value in each.job.values.items()}
+    return values | ({"source": each.company.source} if "source" in values else {})
+
+
+def _period(period: Period | None) -> dict[str, str | None]:
+    if period is None:
+        return {"label": None, "start": None, "end": None}
+    return {"label": period.label, "start": period.start.isoformat(), "end": period.end.isoformat()}
+
+
+def _meta(each: plan.Loaded, said: figures.Said, content: dict[str, Any], out: Path) -> dict[str, Any]:
+    job, company = each.job, each.company
+    set_aside = company.exclusions.loc[company.exclusions["action"] == "set_aside", "n"].sum()
+    facts = {name: content[name] for name in ("report", "run_id", "as_of", "period", "status", "inputs", "code")}
+    return facts | {
+        "title": _title(each, said),
+        "period_complete": each.period is not None and each.period.is_complete(company.as_of),
+        "data_through": company.data_through.isoformat(),
+        "rows_read": sum(entry["rows"] for entry in content["inputs"] if entry["table"] == "opportunities"),
+        "rows_set_aside": int(set_aside),
+        "source": company.source,
+        "currency": company.currency,
+        "parameters": [
+            {"name": name, "value": kinds.shown(value), "origin": job.values[name].origin}
+            for name, value in _values(each).items()
+        ],
+        "packages": record.versions(),
+        "previous": _previous(out, each),
+        "deals_href": f"{job.name}.deals.html",
+    }
+
+
+def _previous(out: Path, each: plan.Loaded) -> dict[str, str] | None:
+    day = publish.previous(out, each.as_of, each.job.name)
+    return {"href": f"../{day}/{each.job.name}.html", "label": words.day(day)} if day else None
+
+
+def _deals_page(each: plan.Loaded, said: figures.Said, content: dict[str, Any]) -> str:
+    currency = each.company.currency
+    titles = {report.figure_key(figure): _figure_title(figure, currency) for figure in content["figures"]}
+    names = {"report": each.job.name, "title": _title(each, said), "run_id": content["run_id"]}
+    return deals.page(said.deals, titles, each.company, **names)
+
+
+def _run_record(
+    each: plan.Loaded, said: figures.Said, content: dict[str, Any], notebook: NotebookNode, started: str
+) -> dict[str, Any]:
+    given = each.job.values.items()
+    kept = {name: content[name] for name in ("schema", "report", "run_id", "as_of", "code")}
+    return kept | {
+        "title": _title(each, said),
+        "outcome": content["status"],
+        "started": started,
+        "finished": record.now(),
+        "cell_seconds": execute.cell_seconds(notebook),
+        "messages": execute.messages(notebook),
+        "parameters": {name: {"value": _json_value(value.value), "origin": value.origin} for name, value in given},
+        "packages": record.versions(),
+    }
+
+
+def _title(each: plan.Loaded, said: figures.Said) -> str:
+    base, _, part = each.job.name.partition(".")
+    title = said.page.get("title") or index.title(base)
+    return f"{title} – {part}" if part else title
+
+
+def _heading(notebook: NotebookNode) -> str:
+    lines = [line for cell in notebook.cells if cell.cell_type == "markdown" for line in cell.source.splitlines()]
+    return next((line[2:].strip() for line in lines if line.startswith("# ")), "")
+
+
+def _figure_title(figure: dict[str, Any], currency: str) -> str:
+    name = figure["metric"] if figure["statistic"] == "value" else f"{figure['metric']}_{figure['statistic']}"
+    groups = [f"{words.label(column)} {words.group(value)}" for column, value in figure["by"].items()]
+    told = ", ".join(filter(None, [words.label(name), *groups, figure["period"]["label"]]))
+    compared = f" ({figure['compared_with'].replace('_', ' ')})" if figure["compared_with"] else ""
+    return f"{told}{compared}: {words.value(figure['value'], figure['unit'], currency=currency)}"
+
+
+def _json_value(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return [_json_value(item) for item in value]
+    if isinstance(value, dict):
+        return {kinds.shown(key): _json_value(item) for key, item in value.items()}
+    return value if value is None or isinstance(value, (bool, int, float, str)) else kinds.shown(value)
+
+
+def _text(value: Any) -> str | None:
+    return None if words.is_missing(value) else str(value)
