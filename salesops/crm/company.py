@@ -1,0 +1,76 @@
+"""What `crm.load` gives: every table, and what a report has to say about them."""
+
+from dataclasses import dataclass
+from datetime import date
+
+import pandas as pd
+
+from salesops import periods
+from salesops.periods import Calendar, Period
+
+
+@dataclass(frozen=True)
+class Company:
+    """The tables of one company as they stood on ``as_of``.
+
+    Each table of the data model is a frame with its canonical columns; one the source does
+    not have is empty. ``opportunities`` is the population after ``where`` and ``measure``;
+    ``all_opportunities`` is before them.
+    """
+
+    opportunities: pd.DataFrame
+    all_opportunities: pd.DataFrame
+    stage_history: pd.DataFrame
+    stages: pd.DataFrame
+    reps: pd.DataFrame
+    accounts: pd.DataFrame
+    targets: pd.DataFrame
+    actuals: pd.DataFrame
+    activities: pd.DataFrame
+    tool_usage: pd.DataFrame
+    leads: pd.DataFrame
+    forecast_submissions: pd.DataFrame
+    opportunity_splits: pd.DataFrame
+    line_items: pd.DataFrame
+    territory_assignments: pd.DataFrame
+    fx_rates: pd.DataFrame
+    costs: pd.DataFrame
+    market: pd.DataFrame
+    as_of: date
+    data_through: date
+    calendar: Calendar
+    currency: str
+    source: str
+    where: str
+    measure: str
+    exclusions: pd.DataFrame
+    withheld: dict[str, str]
+    inputs: pd.DataFrame
+    notes: list[str]
+    replay: str
+
+    def period(self, text: str) -> Period:
+        """The period a parameter names, seen from ``as_of`` in this company's calendar."""
+        deals = self.all_opportunities
+        days = [deals["created_date"].min(), deals.loc[deals["is_closed"], "close_date"].min()]
+        first = pd.Series(days).min()
+        return periods.resolve(
+            text, as_of=self.as_of, calendar=self.calendar, first=None if pd.isna(first) else first.date()
+        )
+
+    def stage_order(self, pipeline: str | None = None) -> list[str]:
+        """Open stages in order, of one pipeline or, without one, of all."""
+        stages = self.stages
+        if pipeline is not None:
+            stages = stages[stages["pipeline"].isna() | (stages["pipeline"] == pipeline)]
+        is_open = ~stages["is_closed"].fillna(False).astype(bool)
+        return list(dict.fromkeys(stages[is_open].sort_values("position", kind="stable")["stage"].dropna()))
+
+    def has(self, table: str) -> bool:
+        """Whether a table has any row."""
+        return not getattr(self, table).empty
+
+    def has_column(self, table: str, column: str) -> bool:
+        """Whether a column is there and has any value."""
+        frame = getattr(self, table)
+        return column in frame.columns and bool(frame[column].notna().any())

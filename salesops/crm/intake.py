@@ -1,0 +1,155 @@
+"""From a source to checked tables: read, map, tell the outcome, hold to the rules."""
+
+import hashlib
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from salesops import checks
+from salesops.crm import exclusions, mapping, model, outcomes, reading, replay, rules
+from salesops.crm import source as sources
+from salesops.crm.source import FILE, Source
+
+NEW = "new"
+
+
+class Intake(NamedTuple):
+    """Checked tables as the source has them today, and what was found on the way."""
+
+    tables: rules.Tables
+    source: Source
+    findings: list[exclusions.Finding]
+    notes: list[str]
+    inputs: pd.DataFrame
+
+
+def of_folder(path: str | Path, *, max_barred: float) -> Intake:
+    """The checked tables of a folder or a source.yaml."""
+    source = sources.read(Path(path))
+    raws = reading.read_tables(source)
+    mapped = {table: mapping.mapped(raw, table, source) for table, raw in raws.items()}
+    frames = {table: one.frame for table, one in mapped.items()}
+    findings = [finding for one in mapped.values() for finding in one.findings]
+    notes = list(dict.fromkeys(note for one in mapped.values() for note in one.notes))
+    labels = {table: raw.file for table, raw in raws.items()}
+    inputs = [(table, len(raw.frame), raw.sha256) for table, raw in raws.items()]
+    if source.text:
+        inputs.append((FILE, 0, hashlib.sha256(source.text.encode()).hexdigest()))
+    tables, found = _checked(frames, source, labels, max_barred)
+    spelt, looked_up = _lookups(tables["opportunities"], source)
+    inputs += looked_up
+    return Intake(tables, source, findings + found + spelt, notes, _inputs(inputs))
+
+
+def of_frames(frames: rules.Tables, source: Source, *, sha256: str, max_barred: float) -> Intake:
+    """Checked tables of frames that are canonical already, such as the sample's."""
+    tables, findings = _checked(frames, source, {}, max_barred)
+    inputs = [(table, len(frame), sha256) for table, frame in frames.items() if len(frame)]
+    return Intake(tables, source, findings, [], _inputs(inputs))
+
+
+def _checked(
+    frames: rules.Tables, source: Source, labels: dict[str, str], max_barred: float
+) -> tuple[rules.Tables, list[exclusions.Finding]]:
+    tables = {table: frames.get(table, model.conform(pd.DataFrame(), table)) for table in model.TABLES}
+    if tables["stages"].empty:
+        tables["stages"] = outcomes.stages_table(source.stages)
+    deals = tables["opportunities"]
+    outcome = outcomes.of_opportunities(deals, tables["stages"], source, file=labels.get("opportunities", source.label))
+    tables["opportunities"] = outcomes.flagged(deals.assign(outcome=outcome))
+    findings = []
+    for table in frames:
+        label = labels.get(table, table)
+        rows = len(tables[table])
+        tables[table], aside = rules.set_aside(tables[table], table)
+        findings += aside
+        if table == "opportunities":
+            rules.refuse_too_many(aside, rows, file=label, max_barred=max_barred)
+        tables[table], repeated = rules.without_repeats(tables[table], table, file=label)
+        findings += repeated
+    tables = {table: frame.reset_index(drop=True) for table, frame in tables.items()}
+    tables["opportunities"], typed = _with_types(tables["opportunities"])
+    tables, faults = rules.held_to(rules.FAULTS, rules.Case(tables, source.stages, source.time_zone))
+    if "product" not in source.lookups:
+        products = tables["opportunities"]["product"]
+        faults += misspelt(products, usual_spellings(products), where="the other deals")
+    return _with_qualified(tables, source), findings + typed + faults
+
+
+def _with_types(deals: pd.DataFrame) -> tuple[pd.DataFrame, list[exclusions.Finding]]:
+    """Deals of a source that has no opportunity_type are new, and counted as repaired."""
+    if deals.empty or deals["opportunity_type"].notna().any():
+        return deals, []
+    reason = "the source does not tell new deals from renewals; every deal is taken as new"
+    finding = exclusions.Finding(
+        "opportunities", "taken_as_new", "opportunity_type", "repaired", len(deals), "", reason
+    )
+    return deals.assign(opportunity_type=pd.Series(NEW, index=deals.index, dtype="str")), [finding]
+
+
+def _with_qualified(tables: rules.Tables, source: Source) -> rules.Tables:
+    """The first entry into a qualified stage as qualified_date, where source.yaml names such stages."""
+    deals, history = tables["opportunities"], tables["stage_history"]
+    if not source.stages.qualified or deals["qualified_date"].notna().any():
+        return tables
+    entered = history[history["stage"].isin(source.stages.qualified)].groupby("opportunity_id")["changed_at"].min()
+    qualified = replay.of_deals(deals["opportunity_id"], entered)
+    return tables | {"opportunities": deals.assign(qualified_date=qualified)}
+
+
+def _lookups(deals: pd.DataFrame, source: Source) -> tuple[list[exclusions.Finding], list[tuple[str, int, str]]]:
+    """Values that a lookup file does not have."""
+    findings, inputs = [], []
+    for field, (file, column) in source.lookups.items():
+        raw = reading.read_table(source.folder, file)
+        checks.require_columns(raw.frame, [column], where=raw.file)
+        inputs.append((f"{field} lookup", len(raw.frame), raw.sha256))
+        findings += misspelt(deals[field], raw.frame[column], where=raw.file)
+    return findings, inputs
+
+
+def usual_spellings(values: pd.Series) -> pd.Series:
+    """The most frequent of the spellings that differ only in blanks, marks or case.
+
+    Examples
+    --------
+    >>> usual_spellings(pd.Series(["GTX Pro", "GTX Pro", "GTXPro", "MG"])).tolist()
+    ['GTX Pro', 'MG']
+    """
+    counts = values.value_counts()
+    return counts.index.to_series().drop_duplicates()[~counts.index.map(_bare).duplicated()].reset_index(drop=True)
+
+
+def misspelt(values: pd.Series, known: pd.Series, *, where: str) -> list[exclusions.Finding]:
+    """Findings for values that are not among the known ones, with the value map that would join them.
+
+    Examples
+    --------
+    >>> values = pd.Series(["GTXPro", "MG"], name="product")
+    >>> found = misspelt(values, pd.Series(["GTX Pro", "MG"]), where="products.csv")
+    >>> found[0].rule, found[0].n, found[0].reason
+    ('product_spelling', 1, "not in products.csv as written; suggested: values: {product: {'GTXPro': 'GTX Pro'}}")
+    """
+    field = str(values.name)
+    plain = {_bare(text): text for text in known.dropna().unique()}
+    unknown = values[values.notna() & ~values.isin(known)]
+    near = {text: plain[_bare(text)] for text in sorted(unknown.unique()) if _bare(text) in plain}
+    spelt, strange = unknown[unknown.isin(list(near))], unknown[~unknown.isin(list(near))]
+    pairs = ", ".join(f"'{theirs}': '{ours}'" for theirs, ours in near.items())
+    suggestion = f"not in {where} as written; suggested: values: {{{field}: {{{pairs}}}}}"
+    rows = [(f"{field}_spelling", spelt, suggestion), (f"unknown_{field}", strange, f"not in {where}")]
+    return [
+        exclusions.Finding("opportunities", rule, field, "counted", len(found), checks.examples(found), reason)
+        for rule, found, reason in rows
+        if len(found)
+    ]
+
+
+def _bare(text: str) -> str:
+    return "".join(letter for letter in text.casefold() if letter.isalnum())
+
+
+def _inputs(rows: list[tuple[str, int, str]]) -> pd.DataFrame:
+    kinds = {"table": "str", "rows": "int64", "sha256": "str"}
+    return pd.DataFrame(rows, columns=list(kinds)).astype(kinds)
