@@ -12,7 +12,7 @@ from salesops.stats import series
 
 QUARTERS = 4  # of a season
 SHORTEST = 8  # completed quarters below which there is no seasonal model
-LEVEL = 0.80  # of the interval; the columns' names say it
+LEVEL = 0.80
 
 _MODELS: dict[str, series.Forecaster] = {
     "combination": series.mean_of(series.seasonal_naive, series.ets),
@@ -193,8 +193,8 @@ def path(history: pd.DataFrame, outlook: pd.DataFrame, *, shown: int = 12) -> pd
         ``period, actual, predicted, predicted_low_80, predicted_high_80``, oldest first.
     """
     past = history.tail(shown)[["period", "bookings_amount"]].rename(columns={"bookings_amount": "actual"})
-    renamed = {"forecast_amount": "predicted", "forecast_amount_low_80": "predicted_low_80",
-               "forecast_amount_high_80": "predicted_high_80"}
+    renamed = {"forecast_amount": "predicted", "forecast_amount_low": "predicted_low_80",
+               "forecast_amount_high": "predicted_high_80"}
     future = outlook.head(1)[["period", *renamed]].rename(columns=renamed)
     return pd.concat([past, future.astype({name: float for name in renamed.values()})], ignore_index=True).reindex(
         columns=["period", "actual", *renamed.values()])
@@ -260,8 +260,8 @@ def next_quarter(history: pd.DataFrame, tested: pd.DataFrame, ahead: Period) -> 
     -------
     DataFrame
         One row per ``model``: ``period``, ``period_start``, ``period_end``, ``n`` (quarters
-        scored), ``forecast_amount``, ``forecast_amount_low_80``, ``forecast_amount_high_80``; no
-        rows with fewer than eight completed quarters.
+        scored), ``forecast_amount``, ``forecast_amount_low``, ``forecast_amount_high``, ``level``; no rows
+        with fewer than eight completed quarters.
 
     Metrics
     -------
@@ -272,8 +272,8 @@ def next_quarter(history: pd.DataFrame, tested: pd.DataFrame, ahead: Period) -> 
     ----------
     Vovk, Gammerman & Shafer (2005), Algorithmic Learning in a Random World.
     """
-    columns = ["model", "period", "period_start", "period_end", "n", "forecast_amount", "forecast_amount_low_80",
-               "forecast_amount_high_80"]
+    columns = ["model", "period", "period_start", "period_end", "n", "forecast_amount", "forecast_amount_low",
+               "forecast_amount_high", "level"]
     rows = []
     for name, forecaster in _MODELS.items() if len(history) >= SHORTEST else ():
         steps = len(quarters_between(history["period_end"].iloc[-1], ahead.start)) - 1
@@ -281,7 +281,8 @@ def next_quarter(history: pd.DataFrame, tested: pd.DataFrame, ahead: Period) -> 
         past = tested[tested["model"] == name]
         factor = series.conformal_factor(past["actual"].to_numpy(), past["predicted"].to_numpy(), LEVEL)
         half = predicted * factor if np.isfinite(factor) else np.nan
-        rows.append([name, ahead.label, ahead.start, ahead.end, len(past), predicted, max(predicted - half, 0.0), predicted + half])
+        rows.append([name, ahead.label, ahead.start, ahead.end, len(past), predicted, max(predicted - half, 0.0),
+                     predicted + half, LEVEL])
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -405,8 +406,8 @@ def outlook_sentence(ahead: Period, outlook: pd.DataFrame, *, currency: str) -> 
     --------
     >>> from datetime import date
     >>> from salesops.periods import quarter
-    >>> row = pd.DataFrame({"model": ["combination"], "n": [8], "forecast_amount": [2e6], "forecast_amount_low_80": [1.5e6],
-    ...                     "forecast_amount_high_80": [2.5e6]})
+    >>> row = pd.DataFrame({"model": ["combination"], "n": [8], "forecast_amount": [2e6], "forecast_amount_low": [1.5e6],
+    ...                     "forecast_amount_high": [2.5e6]})
     >>> outlook_sentence(quarter(date(2026, 10, 1)), row, currency="USD")
     'Bookings of 2026Q4 are expected at $2.0M, in four of five cases between $1.5M and $2.5M.'
     >>> outlook_sentence(quarter(date(2026, 10, 1)), row[:0], currency="USD")
@@ -415,9 +416,9 @@ def outlook_sentence(ahead: Period, outlook: pd.DataFrame, *, currency: str) -> 
     if outlook.empty:
         return f"There are fewer than {SHORTEST} completed quarters of bookings, too few to forecast {ahead.label}."
     first = outlook.iloc[0]
-    money = [words.amount(first[f"forecast_amount{end}"], currency, compact=True) for end in ("", "_low_80", "_high_80")]
+    money = [words.amount(first[f"forecast_amount{end}"], currency, compact=True) for end in ("", "_low", "_high")]
     stated = f"Bookings of {ahead.label} are expected at {money[0]}"
-    if pd.isna(first["forecast_amount_low_80"]):
+    if pd.isna(first["forecast_amount_low"]):
         return f"{stated}; too few quarters are scored to say how sure that is."
     return f"{stated}, in four of five cases between {money[1]} and {money[2]}."
 
@@ -429,12 +430,12 @@ def record_sentence(scores: pd.DataFrame, model: str = "combination") -> str:
     --------
     >>> record_sentence(pd.DataFrame({"model": ["combination"], "n": [8], "forecast_wape": [0.17], "forecast_bias": [-0.04]}))
     'Over the last 8 quarters this method was off by 17 % of bookings on average, 4 % too low in total.'
-    >>> record_sentence(pd.DataFrame({"model": [], "n": []}))
-    'No past quarter could be scored, so the forecast has no track record yet.'
+    >>> record_sentence(pd.DataFrame({"model": [], "n": []}))  # nothing scored, nothing to say
+    ''
     """
     found = scores[scores["model"] == model]
     if found.empty or pd.isna(found["forecast_wape"].iloc[0]):
-        return "No past quarter could be scored, so the forecast has no track record yet."
+        return ""
     first = found.iloc[0]
     side = "too high" if first["forecast_bias"] > 0 else "too low"
     counted = "quarter" if first["n"] == 1 else f"{first['n']:.0f} quarters"

@@ -208,6 +208,17 @@ def year_before(period: Period, calendar: Calendar = Calendar()) -> Period:
     return _span(_add_months(period.start, -12), _add_months(period.end, -12))
 
 
+def quarter_ahead(as_of: date, calendar: Calendar = Calendar()) -> Period:
+    """The quarter to forecast: the one still running, or the next once it has ended.
+
+    Examples
+    --------
+    >>> quarter_ahead(date(2026, 9, 30)).label, quarter_ahead(date(2026, 9, 29)).label
+    ('2026Q4', '2026Q3')
+    """
+    return quarter(as_of + timedelta(days=1), calendar)
+
+
 def trailing_quarters(period: Period, n: int, calendar: Calendar = Calendar()) -> list[Period]:
     """The `n` fiscal quarters up to the one that holds the period's last day, oldest first.
 

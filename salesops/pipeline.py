@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 
 from salesops import checks
-from salesops.periods import Calendar, Period, quarter_labels
+from salesops.periods import Calendar, Period, quarter_labels, trailing_quarters
 
+_CALENDAR = Calendar()
 _DAY = pd.Timedelta(days=1)
 _HISTORY = ["opportunity_id", "changed_at", "seq", "pipeline", "stage"]
 _STAGES = ["pipeline", "stage", "valid_from", "position", "is_closed", "is_won"]
@@ -110,6 +111,21 @@ def snapshot(stage_history: pd.DataFrame, day: date) -> pd.DataFrame:
     checks.require_columns(stage_history, ["opportunity_id", "changed_at", "seq"])
     until = stage_history[stage_history["changed_at"] < pd.Timestamp(day) + pd.Timedelta(days=1)]
     return until.sort_values(["changed_at", "seq"], kind="stable").drop_duplicates("opportunity_id", keep="last")
+
+
+def extended(period: Period, *, quarters: int, calendar: Calendar = _CALENDAR) -> Period:
+    """The period with quarters before it, so many in all: enough deals, old enough to have ended.
+
+    Examples
+    --------
+    >>> q3 = Period("2026Q3", date(2026, 7, 1), date(2026, 9, 30))
+    >>> extended(q3, quarters=8)
+    Period(label='2024Q4–2026Q3', start=datetime.date(2024, 10, 1), end=datetime.date(2026, 9, 30))
+    >>> extended(Period("all", date(2020, 1, 1), date(2026, 9, 30)), quarters=8).label
+    'all'
+    """
+    first = trailing_quarters(period, quarters, calendar)[0]
+    return period if period.start <= first.start else Period(f"{first.label}–{period.label}", first.start, period.end)
 
 
 def stage_visits(

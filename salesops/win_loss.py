@@ -368,6 +368,8 @@ def rate_sentence(
     when = "over all dates" if period.label == "all" else f"in {period.label}"
     if now["n"] == 0:
         return f"No {deals} were closed {when}, so there is no win rate."
+    if now["n"] == now["won_count"] and now["n"] >= min_n:
+        return f"All {now['n']:,.0f} {deals} closed {when} were won: a record without lost deals gives no win rate."
     stated = f"We won {words.rate(now['won_count'] / now['n'])} of the {deals} closed {when} ({now['won_count']:,.0f} of {now['n']:,.0f})"
     if now["n"] < min_n:
         return f"{stated}: too few to read a rate from."
@@ -394,7 +396,7 @@ def groups_sentence(differences: pd.DataFrame, by: str) -> str:
     """
     name = words.label(by).lower()
     if differences.empty:
-        return f"Too few closed deals to compare win rates by {name}."
+        return f"Fewer than two groups by {name} have enough closed deals to compare."
     named = differences[differences["is_named"]]
     if named.empty:
         return f"No {name} wins more or less often than the other deals by more than chance would give ({len(differences)} compared)."
@@ -421,6 +423,8 @@ def reasons_sentence(reasons: pd.DataFrame, *, min_n: int = MIN_N, most_missing:
     if lost < min_n:
         return f"Too few lost deals ({lost}) to say why we lose."
     given = reasons[reasons["loss_reason"].notna()]
+    if given.empty:
+        return f"None of the {lost:,} lost deals carries a reason."
     missing = 1 - given["reason_count"].sum() / lost
     if missing > most_missing:
         return f"{words.rate(missing)} of the {lost:,} lost deals carry no reason, too many to rank the others."

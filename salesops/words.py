@@ -189,20 +189,21 @@ def day(moment: object) -> str:
     return f"{moment.day} {moment:%B %Y}"
 
 
-def interval(low: float, high: float, unit: str, *, currency: str = "") -> str:
+def interval(low: float, high: float, unit: str, *, currency: str = "", level: float | None = None) -> str:
     """An interval in plain words, or nothing where it is unknown.
 
     Examples
     --------
     >>> interval(0.2, 0.29, "rate"), interval(1.1e6, 1.4e6, "amount", currency="USD")
     ('likely between 20 % and 29 %', 'likely between $1.1M and $1.4M')
-    >>> interval(310, None, "days"), interval(None, None, "days")
-    ('likely above 310 days', '')
+    >>> interval(310, None, "days"), interval(0.2, 0.3, "rate", level=0.8), interval(None, None, "days")
+    ('likely above 310 days', 'in four of five cases between 20 % and 30 %', '')
     """
     low, high = ("" if is_missing(end) else value(end, unit, currency=currency, compact=True) for end in (low, high))
+    held = "in four of five cases" if level == 0.8 else "likely"
     if low and high:
-        return f"likely between {low} and {high}"
-    return f"likely above {low}" if low else f"likely below {high}" if high else ""
+        return f"{held} between {low} and {high}"
+    return f"{held} above {low}" if low else f"{held} below {high}" if high else ""
 
 
 def bracket(low: float, high: float, unit: str) -> str:

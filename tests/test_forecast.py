@@ -79,7 +79,7 @@ def test_too_short_a_history_gives_no_forecast():
 def test_a_forecast_without_enough_scored_quarters_has_no_interval():
     short = history([5.0, 6, 7, 8] * 2)
     table = forecast.next_quarter(short, forecast.backtest(short), Q4)
-    assert table["forecast_amount"].notna().all() and table["forecast_amount_low_80"].isna().all()
+    assert table["forecast_amount"].notna().all() and table["forecast_amount_low"].isna().all()
 
 
 def test_the_interval_is_what_past_errors_earned():
@@ -87,7 +87,7 @@ def test_the_interval_is_what_past_errors_earned():
     row = forecast.next_quarter(full, forecast.backtest(full), Q4).set_index("model").loc["seasonal_naive"]
     assert row["forecast_amount"] == 11
     # errors 1/10, 2/20, 0/30, 10/40: the ceil(5 x 0.8) = 4th smallest is a quarter
-    assert (row["forecast_amount_low_80"], row["forecast_amount_high_80"]) == pytest.approx((8.25, 13.75))
+    assert (row["forecast_amount_low"], row["forecast_amount_high"]) == pytest.approx((8.25, 13.75))
 
 
 def test_conformal_intervals_cover_exchangeable_errors():
@@ -150,5 +150,5 @@ def test_the_sentences_of_a_forecast(q3):
     assert forecast.record_sentence(scores) == (
         "Over the last quarter this method was off by 17 % of bookings on average, 17 % too high in total.")
     assert "too few quarters are scored" in forecast.outlook_sentence(
-        q3, pd.DataFrame({"model": ["combination"], "forecast_amount": [1.0], "forecast_amount_low_80": [np.nan],
-                          "forecast_amount_high_80": [np.nan]}), currency="USD")
+        q3, pd.DataFrame({"model": ["combination"], "forecast_amount": [1.0], "forecast_amount_low": [np.nan],
+                          "forecast_amount_high": [np.nan]}), currency="USD")

@@ -248,3 +248,14 @@ def test_newcombe_equals_his_table():
     assert proportions.difference_interval(56, 70, 48, 80) == pytest.approx((0.2, 0.0524, 0.3339), abs=1e-4)
 
 
+
+
+def test_a_record_of_wins_alone_gives_no_win_rate(q3):
+    said = win_loss.rate_sentence(pd.Series({"won_count": 30, "n": 30}), pd.Series({"won_count": 0, "n": 0}),
+                                  period=q3, prior=previous(q3))
+    assert said == "All 30 deals closed in 2026Q3 were won: a record without lost deals gives no win rate."
+
+
+def test_losses_without_any_reason_are_not_ranked():
+    frame = deals([{"outcome": "lost", "loss_reason": None}] * 25)
+    assert win_loss.reasons_sentence(win_loss.loss_reasons(frame)) == "None of the 25 lost deals carries a reason."

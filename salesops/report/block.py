@@ -1,0 +1,39 @@
+"""What a cell of a notebook shows: HTML for the reader, facts for the engine."""
+
+import re
+from dataclasses import dataclass, field
+from html import unescape
+
+
+@dataclass(frozen=True)
+class Block:
+    """One piece of a page.
+
+    Shown by IPython through `_repr_mimebundle_`. The facts travel as output metadata, so
+    the engine collects them from the executed notebook without reading the HTML.
+
+    Parameters
+    ----------
+    kind
+        page, headline, tiles, table, chart, left_out, definitions, exclusions or note.
+    html
+        What the reader sees, already escaped.
+    facts
+        ``headlines``, ``figures``, ``deals``, ``left_out``, ``page``: those that apply.
+    """
+
+    kind: str
+    html: str
+    facts: dict = field(default_factory=dict)
+
+    @property
+    def text(self) -> str:
+        """The words alone, one line a row: what a terminal and nbval compare."""
+        visible = re.sub(r"<(style|svg)\b.*?</\1>", "", self.html, flags=re.DOTALL)
+        lines = re.sub(r"</(p|li|tr|caption|summary|h\d|dd|dt)>", "\n", visible)
+        cells = re.sub(r"</t[hd]>", " | ", lines)
+        bare = unescape(re.sub(r"<[^>]+>", " ", cells))
+        return "\n".join(" ".join(line.split()).removesuffix(" |") for line in bare.splitlines() if line.strip())
+
+    def _repr_mimebundle_(self, **_: object) -> tuple[dict, dict]:
+        return {"text/plain": self.text, "text/html": self.html}, {"salesops": {"kind": self.kind, **self.facts}}

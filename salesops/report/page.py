@@ -1,0 +1,122 @@
+"""The page a notebook reads aloud: one object that carries what every figure shares."""
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from types import SimpleNamespace
+
+import pandas as pd
+
+from salesops import checks, words
+from salesops.periods import Period
+from salesops.report import charts, definitions, figures, markup, tables, tiles
+from salesops.report.block import Block
+from salesops.report.style import block_css
+
+MAX_HEADLINES = 6
+
+
+class Page:
+    """A report in the making; its own block is the first of the notebook.
+
+    Parameters
+    ----------
+    title
+        What the report is called.
+    company
+        As `crm.load` returns it.
+    period
+        The period the report is about.
+    report
+        Name of the report; the title in snake case if empty.
+    """
+
+    def __init__(self, title: str, company: object, *, period: Period, report: str | None = None):
+        self.title, self.company, self.period = title, company, period
+        self.report = report or markup.slug(title).replace("-", "_")
+        self.scope = figures.Scope(
+            period=period,
+            where=company.where,
+            currency=company.currency,
+            withheld=dict(company.withheld),
+            as_of=company.as_of,
+            calendar=company.calendar,
+        )
+
+    @property
+    def chart(self) -> SimpleNamespace:
+        """The functions of `report.charts`, each knowing this page's scope."""
+        return SimpleNamespace(**{name: partial(getattr(charts, name), scope=self.scope) for name in charts.__all__})
+
+    def headline(self, sentences: Iterable[str]) -> Block:
+        """What matters most, most important first; at most six sentences."""
+        said = [sentence for sentence in sentences if sentence]
+        if len(said) > MAX_HEADLINES:
+            raise checks.ParameterError(f"headline: {len(said)} sentences. Keep the {MAX_HEADLINES} that matter most.")
+        items = "".join(f"<li>{markup.text(sentence)}</li>" for sentence in said)
+        return Block("headline", f'<ul class="so so-headline">{items}</ul>', {"headlines": said})
+
+    def tiles(self, items: Iterable[tiles.Tile]) -> Block:
+        """Tiles side by side; make each with `report.tile`."""
+        return tiles.tiles(items, self.scope)
+
+    def table(self, frame: pd.DataFrame, *, caption: str, **options: object) -> Block:
+        """A tidy frame as a table; see `report.tables.table` for the options."""
+        return tables.table(frame, caption=caption, scope=self.scope, **options)
+
+    def left_out(self, section: str, reason: str) -> Block:
+        """One line saying why a section is absent."""
+        html = (
+            f'<p class="so so-left-out"><strong>{markup.text(section)}</strong> is left out: {markup.text(reason)}</p>'
+        )
+        return Block("left_out", html, {"left_out": {"section": section, "reason": reason}})
+
+    def needs(self, section: str, *wanted: str) -> Block:
+        """Nothing where the data have what a section needs; else its `left_out` line.
+
+        Parameters
+        ----------
+        section
+            The section's heading.
+        wanted
+            Tables (``"targets"``) or columns (``"opportunities.loss_reason"``).
+        """
+        absent = [name for name in wanted if not self._is_there(name)]
+        if not absent:
+            return Block("note", "")
+        return self.left_out(section, f"the source has no {' and no '.join(absent)}.")
+
+    def _is_there(self, name: str) -> bool:
+        table, _, column = name.partition(".")
+        return self.company.has_column(table, column) if column else self.company.has(table)
+
+    def definitions(self, *functions: Callable) -> Block:
+        """What the report's words mean, from the docstrings of its functions."""
+        return definitions.definitions(*functions)
+
+    def exclusions(self) -> Block:
+        """What was set aside, repaired or withheld, and why."""
+        company = self.company
+        return definitions.exclusions(company.exclusions, company.notes, company.withheld)
+
+    def method(self, text: str) -> Block:
+        """Method and limits, one paragraph for each blank line."""
+        parts = "".join(f"<p>{markup.text(' '.join(part.split()))}</p>" for part in text.split("\n\n") if part.strip())
+        return Block("note", f'<div class="so so-method">{parts}</div>')
+
+    @property
+    def block(self) -> Block:
+        """The banner an analyst sees in the notebook; the published page draws its own."""
+        period, as_of = self.period, self.company.as_of
+        state = "complete" if period.is_complete(as_of) else "to date"
+        facts = (
+            f"{period.label} ({words.day(period.start)} to {words.day(period.end)}, {state}), as of {words.day(as_of)}"
+        )
+        population, source = len(self.company.opportunities), markup.text(self.company.source)
+        html = (
+            f'<header class="so so-page"><style>{block_css()}</style><p><strong>{markup.text(self.title)}</strong></p>'
+            f"<p>{markup.text(facts)}; {population:,} opportunities from {source}.</p></header>"
+        )
+        return Block("page", html, {"page": {"report": self.report, "title": self.title, "population": population}})
+
+    def _repr_mimebundle_(self, **_: object) -> tuple[dict, dict]:
+        return self.block._repr_mimebundle_()

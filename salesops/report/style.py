@@ -1,0 +1,26 @@
+"""The looks, read once: style sheets of blocks and pages, and the style of charts."""
+
+from functools import cache
+from importlib.resources import files
+
+_HERE = files("salesops.report")
+
+
+@cache
+def block_css() -> str:
+    """Rules of blocks alone, safe inside JupyterLab: every selector begins with ``.so``."""
+    return (_HERE / "blocks.css").read_text(encoding="utf-8")
+
+
+@cache
+def stylesheet() -> str:
+    """Everything a published page needs: its blocks, its frame, its print form."""
+    return block_css() + (_HERE / "page.css").read_text(encoding="utf-8")
+
+
+@cache
+def chart_style() -> dict[str, object]:
+    """Matplotlib's settings for every chart of the house."""
+    from matplotlib import rc_params_from_file
+
+    return rc_params_from_file(str(_HERE / "salesops.mplstyle"), use_default_template=False)

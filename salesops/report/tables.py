@@ -1,0 +1,199 @@
+"""Tidy frame in, table of a report out: estimate and interval in one cell, n beside it."""
+
+from collections.abc import Iterable, Mapping
+from urllib.parse import quote
+
+import pandas as pd
+
+from salesops import metrics, words
+from salesops.report import figures, markup
+from salesops.report.block import Block
+from salesops.report.figures import UNSCOPED, Deals, Scope
+
+MAX_ROWS = 12
+MIN_N = 20
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def table(
+    frame: pd.DataFrame,
+    *,
+    caption: str,
+    scope: Scope = UNSCOPED,
+    deals: Deals = None,
+    min_n: int = MIN_N,
+    csv: bool = True,
+    limit: int = MAX_ROWS,
+    by: Iterable[str] | None = None,
+    label: str | Iterable[str] = (),
+    units: Mapping[str, str] | None = None,
+    names: Mapping[str, str] | None = None,
+) -> Block:
+    """A tidy frame as a table, its figures and its deals.
+
+    Parameters
+    ----------
+    frame
+        One row per group, as the question functions return it.
+    caption
+        What the table shows.
+    scope
+        What all figures of the page share.
+    deals
+        Rows with ``opportunity_id`` and the key columns, or such rows by metric.
+    min_n
+        A row with a smaller ``n`` is marked "few deals".
+    csv
+        Offer all rows as CSV where not all are shown.
+    limit
+        Rows shown: twelve in a finding.
+    by, label
+        Key and label columns, where names and types do not tell.
+    units, names
+        Unit and heading of columns whose own name does not say them.
+
+    Returns
+    -------
+    Block
+        With a figure for every metric of every row, shown or not.
+    """
+    made = figures.of(frame, scope, by=by, label=label)
+    linked = figures.deals_of(frame, made, deals)
+    layout = Layout(frame, scope, min_n, dict(units or {}), dict(names or {}))
+    keys = _row_keys(frame, made, linked)
+    html = grid(layout, caption, keys, limit) + (_download(frame, caption) if csv and len(frame) > limit else "")
+    return Block("table", f'<div class="so so-table">{html}</div>', {"figures": made, "deals": linked})
+
+
+class Layout:
+    """Which columns a table shows, under which heads, in which units."""
+
+    def __init__(self, frame: pd.DataFrame, scope: Scope, min_n: int, units: dict[str, str], names: dict[str, str]):
+        self.frame, self.scope, self.min_n, self.names = frame, scope, min_n, names
+        self.shown = [column for column in frame.columns if not _is_folded(column, frame)]
+        self.units = {column: units.get(column) or unit_of(frame, column) for column in self.shown}
+
+    @property
+    def level(self) -> str:
+        """Level of the intervals, as a percentage."""
+        said = self.frame["level"].dropna() if "level" in self.frame.columns else pd.Series(dtype=float)
+        return words.rate(figures.LEVEL if said.empty else said.iloc[0])
+
+    def head(self, column: str) -> str:
+        """A column's heading."""
+        named = self.names.get(column) or words.label(column)
+        return f"{named} [{self.level} interval]" if f"{column}_low" in self.frame.columns else named
+
+    def is_number(self, column: str) -> bool:
+        """Whether a column is set right-aligned."""
+        return self.units[column] not in (None, "date") or pd.api.types.is_float_dtype(self.frame[column])
+
+    def cell(self, row: Mapping[str, object], column: str) -> str:
+        """A cell's text: the estimate with its interval, or a group's name."""
+        if figures.withheld(column, self.scope):
+            return "withheld"
+        if not self.is_number(column):
+            is_date = self.units[column] == "date"
+            return words.value(row[column], "date") if is_date else words.group(row[column])
+        unit = self.units[column] or "ratio"
+        shown = words.value(row[column], unit, currency=self.scope.currency, bare=True)
+        limits = words.bracket(row.get(f"{column}_low"), row.get(f"{column}_high"), unit)
+        return shown if shown == words.MISSING or not limits else f"{shown} {limits}"
+
+
+def grid(layout: Layout, caption: str, keys: Mapping[tuple[int, str], str], limit: int) -> str:
+    """The table element in its scroll box, with the notes under it."""
+    heads = "".join(
+        f'<th scope="col"{_aligned(layout, column)}>{markup.text(layout.head(column))}</th>' for column in layout.shown
+    )
+    rows = "".join(_row(layout, position, row, keys) for position, row in _first(layout.frame, limit))
+    notes = "".join(f'<p class="so-note">{markup.text(note)}</p>' for note in _notes(layout, limit))
+    return (
+        f'<div class="so-scroll" role="region" tabindex="0" aria-label="{markup.attribute(caption)}"><table>'
+        f"<caption><span>{markup.text(caption)}</span></caption><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>{notes}"
+    )
+
+
+def csv_text(frame: pd.DataFrame) -> str:
+    """A frame as CSV in full precision; a text that a spreadsheet would run is quoted.
+
+    Examples
+    --------
+    >>> csv_text(pd.DataFrame({"name": ["=1+1", "Ann"], "amount": [-2.5, 1.0]}))
+    "name,amount\\n'=1+1,-2.5\\nAnn,1.0\\n"
+    """
+    safe = frame.rename(columns=lambda name: _defused(str(name)))
+    for position, column in enumerate(safe.columns):
+        if not pd.api.types.is_numeric_dtype(safe[column]):
+            safe = safe.assign(**{column: safe.iloc[:, position].map(_defused)})
+    return safe.to_csv(index=False, lineterminator="\n")
+
+
+def unit_of(frame: pd.DataFrame, column: str) -> str | None:
+    """A column's unit: the metric's, else by its suffix, else a count for whole numbers."""
+    found = metrics.split(column)
+    if found:
+        return metrics.registry()[found[0]].unit
+    kind = frame[column].dtype
+    is_numeric = pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_bool_dtype(kind)
+    named = words.unit_of(column)
+    if pd.api.types.is_datetime64_any_dtype(kind) or named == "date":
+        return "date"
+    return (named or ("count" if pd.api.types.is_integer_dtype(kind) else None)) if is_numeric else None
+
+
+def _row(layout: Layout, position: int, row: Mapping[str, object], keys: Mapping[tuple[int, str], str]) -> str:
+    is_few = markup.few(row.get("n"), layout.min_n)
+    cells = []
+    for place, column in enumerate(layout.shown):
+        shown = markup.deals_link(keys.get((position, column)), markup.text(layout.cell(row, column)))
+        if place == 0 and not layout.is_number(column):
+            tag = ' <span class="so-few">few deals</span>' if is_few else ""
+            cells.append(f'<th scope="row">{shown}{tag}</th>')
+        else:
+            cells.append(f"<td{_aligned(layout, column)}>{shown}</td>")
+    mark = ' class="so-is-few"' if is_few else ""
+    return f"<tr{mark}>{''.join(cells)}</tr>"
+
+
+def _row_keys(frame: pd.DataFrame, made: list[figures.Figure], linked: Mapping) -> dict[tuple[int, str], str]:
+    places = [(position, column) for position in range(len(frame)) for column in figures.columns(frame).metrics]
+    named = {place: figures.figure_key(one) for place, one in zip(places, made, strict=True)}
+    return {place: key for place, key in named.items() if key in linked}
+
+
+def _notes(layout: Layout, limit: int) -> list[str]:
+    reasons = {layout.head(column): figures.withheld(column, layout.scope) for column in layout.shown}
+    notes = [f"{head}: withheld: {reason}." for head, reason in reasons.items() if reason]
+    if layout.frame.empty:
+        notes.append("Nothing to show: no deals of this kind.")
+    if len(layout.frame) > limit:
+        notes.append(f"First {limit} of {len(layout.frame):,} rows.")
+    if "n" in layout.frame.columns and (layout.frame["n"] < layout.min_n).head(limit).any():
+        notes.append(f"Few deals: n below {layout.min_n}; shown, not judged.")
+    return notes
+
+
+def _download(frame: pd.DataFrame, caption: str) -> str:
+    data = markup.attribute(quote(csv_text(frame), safe="!'()*,-./:;@_~$+=?"))
+    link = f'<a download="{markup.slug(caption)[:60]}.csv" href="data:text/csv;charset=utf-8,{data}">'
+    return f'<p class="so-note">{link}All {len(frame):,} rows (CSV)</a></p>'
+
+
+def _first(frame: pd.DataFrame, limit: int) -> list[tuple[int, dict]]:
+    return list(enumerate(frame.head(limit).to_dict("records")))
+
+
+def _aligned(layout: Layout, column: str) -> str:
+    return ' class="so-number"' if layout.is_number(column) else ""
+
+
+def _is_folded(column: str, frame: pd.DataFrame) -> bool:
+    """Limits stand beside their estimate; the dates of a period stand behind its label."""
+    stem = column.removesuffix("_low").removesuffix("_high")
+    is_limit = stem != column and stem in frame.columns
+    return is_limit or column == "level" or (column in ("period_start", "period_end") and "period" in frame.columns)
+
+
+def _defused(item: object) -> object:
+    return f"'{item}" if isinstance(item, str) and item.startswith(_FORMULA) else item

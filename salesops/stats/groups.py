@@ -1,0 +1,41 @@
+"""One row per group, for statistics that take the rows of a group at once."""
+
+from collections.abc import Callable
+
+import pandas as pd
+
+
+def rows_of_each(
+    groups: pd.DataFrame, rows: pd.DataFrame, one_group: Callable[[pd.DataFrame], dict[str, float]]
+) -> pd.DataFrame:
+    """What a function says of each group's rows, also of a group that has none.
+
+    Parameters
+    ----------
+    groups
+        The groups, one row each, in the order wanted; a missing key is a group.
+    rows
+        Rows with the columns of `groups`.
+    one_group
+        Takes the rows of a group and gives its columns.
+
+    Returns
+    -------
+    DataFrame
+        The groups with those columns.
+
+    Examples
+    --------
+    >>> groups = pd.DataFrame({"kind": ["b", "a"]})
+    >>> rows = pd.DataFrame({"kind": ["a", "a"], "size": [1, 2]})
+    >>> rows_of_each(groups, rows, lambda each: {"n": len(each), "total": int(each["size"].sum())})
+      kind  n  total
+    0    b  0      0
+    1    a  2      3
+    """
+    groups = groups.reset_index(drop=True)
+    numbered = rows.merge(groups.assign(group=groups.index), on=list(groups.columns))
+    pieces = dict(list(numbered.groupby("group")))
+    none = numbered.iloc[:0]
+    found = [one_group(pieces.get(number, none)) for number in groups.index]
+    return groups.join(pd.DataFrame(found, columns=list(found[0] if found else one_group(none))))
