@@ -1,0 +1,1 @@
+"""salesops: CRM export in, trustworthy quarterly pack out."""

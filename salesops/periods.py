@@ -55,6 +55,11 @@ class Period:
         """Length in days."""
         return (self.end - self.start).days + 1
 
+    @property
+    def when(self) -> str:
+        """The period within a sentence: "in 2026Q3", or "over all dates"."""
+        return "over all dates" if self.label == "all" else f"in {self.label}"
+
     def contains(self, days: pd.Series) -> pd.Series:
         """Whether each date or timestamp falls inside; a missing one does not.
 

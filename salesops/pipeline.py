@@ -121,11 +121,26 @@ def extended(period: Period, *, quarters: int, calendar: Calendar = _CALENDAR) -
     >>> q3 = Period("2026Q3", date(2026, 7, 1), date(2026, 9, 30))
     >>> extended(q3, quarters=8)
     Period(label='2024Q4–2026Q3', start=datetime.date(2024, 10, 1), end=datetime.date(2026, 9, 30))
-    >>> extended(Period("all", date(2020, 1, 1), date(2026, 9, 30)), quarters=8).label
+    >>> extended(Period("all", date(2026, 1, 1), date(2026, 9, 30)), quarters=8).label
     'all'
     """
     first = trailing_quarters(period, quarters, calendar)[0]
-    return period if period.start <= first.start else Period(f"{first.label}–{period.label}", first.start, period.end)
+    is_long = period.label == "all" or period.start <= first.start
+    return period if is_long else Period(f"{first.label}–{period.label}", first.start, period.end)
+
+
+def dated(table: pd.DataFrame, period: Period, *, after: Sequence[str] = ()) -> pd.DataFrame:
+    """A table with the period its figures are of, behind its key columns.
+
+    Examples
+    --------
+    >>> july = Period("2026-07", date(2026, 7, 1), date(2026, 7, 31))
+    >>> dated(pd.DataFrame({"stage": ["One"], "n": [3]}), july, after=["stage"]).drop(columns="period_start")
+      stage   period  period_end  n
+    0   One  2026-07  2026-07-31  3
+    """
+    stated = {"period": period.label, "period_start": period.start, "period_end": period.end}
+    return table.assign(**stated)[[*after, *stated, *table.columns.drop(list(after))]]
 
 
 def stage_visits(

@@ -365,7 +365,7 @@ def rate_sentence(
     >>> rate_sentence(row(0, 0), row(30, 100), period=q3, prior=q2)
     'No deals were closed in 2026Q3, so there is no win rate.'
     """
-    when = "over all dates" if period.label == "all" else f"in {period.label}"
+    when = period.when
     if now["n"] == 0:
         return f"No {deals} were closed {when}, so there is no win rate."
     if now["n"] == now["won_count"] and now["n"] >= min_n:

@@ -29,6 +29,13 @@ _UNIT_OF_SUFFIX = {
 }
 _ACRONYMS = {"crm": "CRM", "arr": "ARR", "acv": "ACV", "ets": "ETS", "sla": "SLA", "mase": "MASE", "wape": "WAPE"}
 _NAMED = {"n": "n", "won_count": "Won", "lost_count": "Lost", "open_count": "Open"}
+_METHODS = {
+    "combination": "mean of the two",
+    "ets": "smoothed trend and season",
+    "seasonal_naive": "same quarter last year",
+    "crm_probability": "the CRM's probabilities",
+    "stage_history": "past deals in the stage",
+}
 _STATISTICS = {
     "mean": "mean",
     "median": "median",
@@ -344,16 +351,20 @@ def label(column: str) -> str:
     return text[:1].upper() + text[1:] + tail
 
 
-def group(name: object) -> str:
-    """A group's name; a missing one is "(none)".
+def group(name: object, column: str = "") -> str:
+    """A group's name; a missing one is "(none)", and a method of forecasting goes by what it does.
 
     Examples
     --------
     >>> group("SMB"), group(float("nan")), group(True), group(pd.Timestamp("2026-07-01"))
     ('SMB', '(none)', 'yes', '2026-07-01')
+    >>> group("seasonal_naive", "model"), group("seasonal_naive")
+    ('same quarter last year', 'seasonal_naive')
     """
     if is_missing(name):
         return NO_GROUP
+    if column == "model":
+        return _METHODS.get(str(name), str(name))
     if isinstance(name, bool) or type(name).__name__ == "bool_":
         return "yes" if name else "no"
     return f"{name:%Y-%m-%d}" if isinstance(name, date) else str(name)

@@ -14,15 +14,15 @@ def stripped(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
         cell.metadata = {key: cell.metadata[key] for key in ("tags",) if cell.metadata.get(key)}
         if cell.cell_type == "code":
             is_checked = "nbval-check-output" in cell.metadata.get("tags", [])
-            cell.outputs = [_text_only(output) for output in cell.outputs] if is_checked else []
-            cell.execution_count = None
+            cell.outputs = [_text_only(output, number) for output in cell.outputs] if is_checked else []
+            cell.execution_count = number if is_checked else None  # nbval takes an unnumbered cell for one never run
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     notebook.metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
     return nbformat.from_dict(notebook)
 
 
-def _text_only(output: dict) -> dict:
-    return {"output_type": "execute_result", "execution_count": None, "metadata": {},
+def _text_only(output: dict, number: int) -> dict:
+    return {"output_type": "execute_result", "execution_count": number, "metadata": {},
             "data": {"text/plain": output["data"]["text/plain"]}}
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 from salesops import words
 from salesops.engine import pages
 
-MOST = 200
+MOST, ALL_ROWS = 200, 3000  # of one list, and of the page: it is opened on a phone
 
 
 def write_table(deals: dict[str, list[str]], path: Path) -> None:
@@ -20,7 +20,7 @@ def write_table(deals: dict[str, list[str]], path: Path) -> None:
 def page(
     deals: dict[str, list[str]], titles: dict[str, str], company: Any, *, report: str, title: str, run_id: str
 ) -> str:
-    """The lists of a report's figures, largest deals first, at most two hundred a figure.
+    """The lists of a report's figures, largest deals first, at most two hundred a figure and fewer where many have one.
 
     Parameters
     ----------
@@ -33,12 +33,13 @@ def page(
     report, title, run_id
         Of the report these belong to.
     """
+    most = max(min(MOST, ALL_ROWS // max(len(deals), 1)), 10)
     known = _known(company, {deal for ids in deals.values() for deal in ids})
     lists = [
-        {"key": key, "title": titles.get(key, key), "total": len(ids), "rows": _rows(known, ids)}
+        {"key": key, "title": titles.get(key, key), "total": len(ids), "rows": _rows(known, ids, most)}
         for key, ids in sorted(deals.items())
     ]
-    facts = {"report": report, "run_id": run_id, "currency": company.currency, "most": MOST}
+    facts = {"report": report, "run_id": run_id, "currency": company.currency, "most": most}
     return pages.render("deals", f"Deals behind {title}", lists=lists, **facts)
 
 
@@ -49,12 +50,12 @@ def _known(company: Any, wanted: set[str]) -> pd.DataFrame:
     # Amounts are those of the population, whose measure may be recurring revenue.
     measured = company.opportunities.drop_duplicates("opportunity_id").set_index("opportunity_id")["amount"]
     return deals.assign(
-        owner=deals["owner_id"].map(owners).fillna(deals["owner_id"]),
+        owner=deals["owner_id"].map(owners).astype("str").fillna(deals["owner_id"]),
         amount=measured.reindex(deals.index).fillna(deals["amount"]),
     )
 
 
-def _rows(known: pd.DataFrame, ids: list[str]) -> list[dict[str, Any]]:
+def _rows(known: pd.DataFrame, ids: list[str], most: int) -> list[dict[str, Any]]:
     chosen = known.loc[known.index.isin(ids)].sort_index().sort_values("amount", ascending=False, kind="stable")
     return [
         {
@@ -66,7 +67,7 @@ def _rows(known: pd.DataFrame, ids: list[str]) -> list[dict[str, Any]]:
             "close_date": f"{row['close_date']:%Y-%m-%d}" if pd.notna(row["close_date"]) else words.MISSING,
             "url": _web_address(row["record_url"]),
         }
-        for deal, row in chosen.head(MOST).iterrows()
+        for deal, row in chosen.head(most).iterrows()
     ]
 
 

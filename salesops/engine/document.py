@@ -175,7 +175,7 @@ def _heading(notebook: NotebookNode) -> str:
 
 def _figure_title(figure: dict[str, Any], currency: str) -> str:
     name = figure["metric"] if figure["statistic"] == "value" else f"{figure['metric']}_{figure['statistic']}"
-    groups = [f"{words.label(column)} {words.group(value)}" for column, value in figure["by"].items()]
+    groups = [f"{words.label(column)} {words.group(value, column)}" for column, value in figure["by"].items()]
     told = ", ".join(filter(None, [words.label(name), *groups, figure["period"]["label"]]))
     compared = f" ({figure['compared_with'].replace('_', ' ')})" if figure["compared_with"] else ""
     return f"{told}{compared}: {words.value(figure['value'], figure['unit'], currency=currency)}"

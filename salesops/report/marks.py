@@ -20,7 +20,8 @@ _DASHES = [(0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2))]
 
 def numbers(frame: pd.DataFrame, label: str, value: str) -> pd.DataFrame:
     """The columns charts draw, under fixed names: group, value, low, high, n, place."""
-    drawn = pd.DataFrame({"group": frame[label].to_numpy(), "value": frame[value].to_numpy(dtype=float)})
+    named = frame[label].map(lambda name: words.group(name, label)) if label == "model" else frame[label]
+    drawn = pd.DataFrame({"group": named.to_numpy(), "value": frame[value].to_numpy(dtype=float)})
     for end in ("low", "high"):
         known = f"{value}_{end}" in frame.columns
         drawn[end] = frame[f"{value}_{end}"].to_numpy(dtype=float) if known else np.nan
@@ -85,7 +86,7 @@ def row_labels(axes: Axes, rows: pd.DataFrame, unit: str, currency: str) -> None
             drawing.wrapped(words.group(row.group)), (0, row.place), xycoords=axes.get_yaxis_transform(),
             xytext=(1 - left, 0), textcoords="offset pixels", va="center", linespacing=1.05, annotation_clip=False,
         )  # fmt: skip
-        shown = words.value(row.value, unit, currency=currency, compact=True)
+        shown = words.value(row.value, unit, currency=currency, compact=True, bare=True)
         axes.annotate(
             shown, (1, row.place), xycoords=axes.get_yaxis_transform(), xytext=(8, 0), textcoords="offset pixels",
             va="center", fontweight="bold", annotation_clip=False,

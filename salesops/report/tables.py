@@ -94,7 +94,7 @@ class Layout:
             return "withheld"
         if not self.is_number(column):
             is_date = self.units[column] == "date"
-            return words.value(row[column], "date") if is_date else words.group(row[column])
+            return words.value(row[column], "date") if is_date else words.group(row[column], column)
         unit = self.units[column] or "ratio"
         shown = words.value(row[column], unit, currency=self.scope.currency, bare=True)
         limits = words.bracket(row.get(f"{column}_low"), row.get(f"{column}_high"), unit)

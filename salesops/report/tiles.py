@@ -102,13 +102,16 @@ def _compared(item: Tile, own: figures.Figure, kind: str, base: dict) -> figures
 
 def _bases(item: Tile, scope: Scope) -> list[tuple[str, dict | None, str]]:
     before = year = "the same period last year"
+    aim = ("target", item.target, "target")
+    if scope.period and scope.period.label == "all":
+        return [aim]  # nothing lies before all there is
     if scope.period:
         before = periods.previous(scope.period, scope.calendar).label
         year = periods.year_before(scope.period, scope.calendar).label
     return [
         ("prior_period", item.prior, before),
         ("prior_year", item.prior_year, year),
-        ("target", item.target, "target"),
+        aim,
     ]
 
 

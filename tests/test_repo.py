@@ -1,0 +1,148 @@
+"""The repository keeps its own rules: one name in five places, imports one way, documents in step."""
+
+import ast
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import nbformat
+import pytest
+import readme
+import strip
+import yaml
+from conftest import ROOT
+from packaging.requirements import Requirement
+from rattler import BuildString, MatchSpec, PackageRecord
+
+PACKAGE = ROOT / "salesops"
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+QUESTIONS = [path.stem for path in NOTEBOOKS]
+CONDA_NAMES = {"duckdb": "python-duckdb", "matplotlib": "matplotlib-base"}
+
+# What each layer may import of salesops; a question may import pipeline, stats, periods, checks and words only.
+FOUNDATION = {"checks", "periods", "words"}
+MAY_IMPORT = {
+    "checks": set(),
+    "words": set(),
+    "periods": {"checks"},
+    "metrics": {"checks"},
+    "stats": {"checks"},
+    "pipeline": FOUNDATION | {"stats"},
+    "crm": FOUNDATION,
+    "report": FOUNDATION | {"metrics"},
+    "engine": FOUNDATION | {"metrics", "crm", "report"},
+    "cli": FOUNDATION | {"metrics", "crm", "report", "engine"},
+    "__main__": {"cli"},
+    "__init__": set(),
+} | {question: FOUNDATION | {"pipeline", "stats"} for question in QUESTIONS}
+
+
+def imports(path: Path) -> set[str]:
+    """Parts of salesops that a module imports."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module == "salesops":
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("salesops."):
+            found.add(node.module.split(".")[1])
+        elif isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("salesops.")}
+    return found
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_one_way(path):
+    part = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    beyond = imports(path) - MAY_IMPORT[part] - {part}
+    assert not beyond, f"{part} may not import {sorted(beyond)}"
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_questions_neither_draw_nor_read(name):
+    text = (PACKAGE / f"{name}.py").read_text(encoding="utf-8")
+    assert not re.search(r"^\s*(from|import) (matplotlib|seaborn|IPython|papermill|duckdb)", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_one_name_in_five_places(name):
+    assert (PACKAGE / f"{name}.py").exists() and (ROOT / "tests" / f"test_{name}.py").exists()
+    assert name in yaml.safe_load((ROOT / "parameters" / "quarterly.yaml").read_text(encoding="utf-8"))["reports"]
+    assert name in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_modules_stay_short(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 500
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebooks_are_as_make_strip_leaves_them(path):
+    assert strip.text(strip.stripped(nbformat.read(path, as_version=4))) == path.read_text(encoding="utf-8")
+
+
+def test_the_metric_index_is_in_step():
+    text = readme.README.read_text(encoding="utf-8")
+    assert readme.index() in text and readme.updated(text) == text, "run: make readme"
+
+
+def test_every_command_of_the_readme_exists():
+    text = readme.README.read_text(encoding="utf-8")
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    assert set(re.findall(r"\bmake (\w+)", text)) <= targets
+
+
+def requirements() -> list[Requirement]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return [Requirement(text) for text in [*project["dependencies"], *project["optional-dependencies"]["test"]]]
+
+
+def pins() -> list[Requirement]:
+    lines = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
+    return [Requirement(line) for line in lines if line and not line.startswith("#")]
+
+
+def conda() -> dict[str, MatchSpec]:
+    listed = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))["dependencies"]
+    specs = [MatchSpec(text) for text in listed if isinstance(text, str)]
+    return {spec.name.normalized: spec for spec in specs}
+
+
+@pytest.mark.parametrize("requirement", requirements(), ids=lambda requirement: requirement.name)
+def test_conda_pip_and_the_lock_ask_for_the_same(requirement):
+    spec = conda()[CONDA_NAMES.get(requirement.name, requirement.name)]
+    bounds = {str(bound) for bound in requirement.specifier}
+    assert set(str(spec.version).split(",")) == bounds
+    locked = [pin for pin in pins() if pin.name == requirement.name]
+    assert locked, f"{requirement.name} is not in requirements.lock; run: make lock"
+    for pin in locked:
+        (version,) = [bound.version for bound in pin.specifier]
+        assert requirement.specifier.contains(version)
+        assert spec.matches(_record(spec.name.normalized, version))
+
+
+def test_conda_lists_nothing_more():
+    wanted = {CONDA_NAMES.get(each.name, each.name) for each in requirements()} | {"python", "pip"}
+    assert set(conda()) == wanted
+
+
+def test_python_is_the_same_everywhere():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert str(conda()["python"].version) == project["requires-python"] == ">=3.11"
+
+
+def test_the_lock_names_no_registry():
+    text = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    assert "://" not in text and "--" not in text
+    assert all(re.fullmatch(r"==[^=,]+", str(pin.specifier)) for pin in pins())
+
+
+def test_no_file_names_a_registry_or_a_machine():
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    bad = re.compile(r"(https?://[\w.]*(pypi|pythonhosted|npmjs|debian)\.|/(home|root|work|Users)/\w)")
+    found = [name for name in tracked if bad.search((ROOT / name).read_text(encoding="utf-8", errors="ignore"))]
+    assert found == []
+
+
+def _record(name: str, version: str) -> PackageRecord:
+    return PackageRecord(name=name, version=version, build=BuildString("0"), build_number=0, subdir="noarch")
