@@ -9,6 +9,7 @@ reports: $(READY)  ## the quarterly pack from the built-in sample
 	$(BIN)/python -m salesops run
 
 test: $(READY)  ## all tests, with reduced simulation counts
+	$(BIN)/ruff check --quiet salesops tests benchmarks
 	$(BIN)/python -m pytest
 	$(BIN)/python -m pytest --nbval-lax notebooks
 

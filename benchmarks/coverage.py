@@ -21,7 +21,11 @@ def main() -> None:
     for p in (0.1, 0.25):
         for n in (20, 80, 350):
             for deals_each in (1, 2):
-                show("win rate by money (clustered ratio)", f"p {p}, n {n}, {deals_each} a company", *value(rng, p, n, deals_each))
+                show(
+                    "win rate by money (clustered ratio)",
+                    f"p {p}, n {n}, {deals_each} a company",
+                    *value(rng, p, n, deals_each),
+                )
     for k in (4, 8, 16):
         show("next quarter, 80 % (conformal)", f"{k} scored quarters", *conformal(rng, k))
 
@@ -43,10 +47,14 @@ def value(rng: np.random.Generator, p: float, n: int, deals_each: int) -> tuple[
         account = rng.integers(0, n // deals_each, (BATCH, n)) if deals_each > 1 else np.tile(np.arange(n), (BATCH, 1))
         effect = rng.normal(0, 0.5, (BATCH, n)) * (deals_each > 1)
         chance = 1 / (1 + np.exp(-(np.log(p / (1 - p)) + np.take_along_axis(effect, account, axis=1))))
-        rows = pd.DataFrame({
-            "draw": np.repeat(np.arange(BATCH), n), "amount": rng.lognormal(0, SPREAD, BATCH * n),
-            "account": account.ravel().astype(str), "won": (rng.random((BATCH, n)) < chance).ravel(),
-        })
+        rows = pd.DataFrame(
+            {
+                "draw": np.repeat(np.arange(BATCH), n),
+                "amount": rng.lognormal(0, SPREAD, BATCH * n),
+                "account": account.ravel().astype(str),
+                "won": (rng.random((BATCH, n)) < chance).ravel(),
+            }
+        )
         table = proportions.weighted_share(rows, by=["draw"], weight="amount", success="won", cluster="account")
         truth = true_share(p) if deals_each > 1 else p
         hits.append(((table["share_low"] <= truth) & (truth <= table["share_high"])).mean())

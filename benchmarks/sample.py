@@ -27,7 +27,8 @@ def main() -> None:
         ran = subprocess.run([sys.executable, "-c", MEASURED, str(size)], capture_output=True, text=True, check=True)
         found = json.loads(ran.stdout)
         seconds.append(found["seconds"])
-        print(f"{size:>14,}{found['rows']:>14,}{found['seconds']:>10.2f}{found['mb']:>8,.0f}{found['rows'] / found['seconds']:>16,.0f}")
+        pace = found["rows"] / found["seconds"]
+        print(f"{size:>14,}{found['rows']:>14,}{found['seconds']:>10.2f}{found['mb']:>8,.0f}{pace:>16,.0f}")
     print(f"slope of log time on log size: {np.polyfit(np.log(SIZES), np.log(seconds), 1)[0]:.2f}")
 
 

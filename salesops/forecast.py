@@ -177,7 +177,8 @@ def track_record(tested: pd.DataFrame, model: str = "combination") -> pd.DataFra
        period  forecast_error_rate
     0  2026Q3                  0.1
     """
-    found = tested[tested["model"] == model].rename(columns={"predicted": "predicted_amount", "actual": "actual_amount"})
+    named = {"predicted": "predicted_amount", "actual": "actual_amount"}
+    found = tested[tested["model"] == model].rename(columns=named)
     booked = found["actual_amount"].where(found["actual_amount"] != 0)
     table = found.assign(n=1, forecast_error_rate=found["predicted_amount"] / booked - 1)
     return table[["period", "period_start", "period_end", "model", "n", "predicted_amount", "actual_amount",
@@ -312,7 +313,8 @@ def weighted_pipeline(opportunities: pd.DataFrame, by: str | None = None) -> pd.
 
     Examples
     --------
-    >>> deals = pd.DataFrame({"is_closed": [False, False, True], "amount": [100.0, 50.0, 70.0], "probability": [0.5, 0.2, 1.0]})
+    >>> deals = pd.DataFrame(
+    ...     {"is_closed": [False, False, True], "amount": [100.0, 50.0, 70.0], "probability": [0.5, 0.2, 1.0]})
     >>> weighted_pipeline(deals)
                  model  n  weighed_amount  weighted_pipeline_amount
     0  crm_probability  2           150.0                      60.0
@@ -351,40 +353,9 @@ def weighings(opportunities: pd.DataFrame, stage_history: pd.DataFrame) -> pd.Da
     return pd.concat(known, ignore_index=True) if known else ways[0]
 
 
-def due(opportunities: pd.DataFrame, ahead: Period) -> pd.DataFrame:
-    """Open deals whose expected close date lies in a period.
-
-    Parameters
-    ----------
-    opportunities
-        With ``is_closed``, ``close_date``, ``amount``.
-    ahead
-        The period.
-
-    Returns
-    -------
-    DataFrame
-        One row: ``n``, ``due_amount``.
-
-    Metrics
-    -------
-    due_amount : amount, close_date, none, -, amount close_date
-        Amount of the open deals expected to close in the quarter to come, unweighted.
-
-    Examples
-    --------
-    >>> from salesops.periods import quarter
-    >>> deals = pd.DataFrame({"is_closed": [False, True], "amount": [10.0, 5.0], "close_date": pd.to_datetime("2026-11-01")})
-    >>> due(deals, quarter(date(2026, 11, 1)))
-       n  due_amount
-    0  1        10.0
-    """
-    checks.require_columns(opportunities, ["is_closed", "close_date", "amount"])
-    rows = opportunities[~opportunities["is_closed"] & ahead.contains(opportunities["close_date"])]
-    return pd.DataFrame([{"n": len(rows), "due_amount": rows["amount"].sum(min_count=min(len(rows), 1))}])
-
-
-def headlines(ahead: Period, outlook: pd.DataFrame, scores: pd.DataFrame, weighted: pd.DataFrame, *, currency: str) -> list[str]:
+def headlines(
+    ahead: Period, outlook: pd.DataFrame, scores: pd.DataFrame, weighted: pd.DataFrame, *, currency: str
+) -> list[str]:
     """The findings in sentences, most important first.
 
     Parameters
@@ -396,7 +367,8 @@ def headlines(ahead: Period, outlook: pd.DataFrame, scores: pd.DataFrame, weight
     currency
         ISO code for the amounts.
     """
-    return [outlook_sentence(ahead, outlook, currency=currency), record_sentence(scores), pipeline_sentence(weighted, currency=currency)]
+    landing = outlook_sentence(ahead, outlook, currency=currency)
+    return [landing, record_sentence(scores), pipeline_sentence(weighted, currency=currency)]
 
 
 def outlook_sentence(ahead: Period, outlook: pd.DataFrame, *, currency: str) -> str:
@@ -406,8 +378,8 @@ def outlook_sentence(ahead: Period, outlook: pd.DataFrame, *, currency: str) -> 
     --------
     >>> from datetime import date
     >>> from salesops.periods import quarter
-    >>> row = pd.DataFrame({"model": ["combination"], "n": [8], "forecast_amount": [2e6], "forecast_amount_low": [1.5e6],
-    ...                     "forecast_amount_high": [2.5e6]})
+    >>> row = pd.DataFrame({"model": ["combination"], "n": [8], "forecast_amount": [2e6],
+    ...                     "forecast_amount_low": [1.5e6], "forecast_amount_high": [2.5e6]})
     >>> outlook_sentence(quarter(date(2026, 10, 1)), row, currency="USD")
     'Bookings of 2026Q4 are expected at $2.0M, in four of five cases between $1.5M and $2.5M.'
     >>> outlook_sentence(quarter(date(2026, 10, 1)), row[:0], currency="USD")
@@ -428,7 +400,8 @@ def record_sentence(scores: pd.DataFrame, model: str = "combination") -> str:
 
     Examples
     --------
-    >>> record_sentence(pd.DataFrame({"model": ["combination"], "n": [8], "forecast_wape": [0.17], "forecast_bias": [-0.04]}))
+    >>> scores = {"model": ["combination"], "n": [8], "forecast_wape": [0.17], "forecast_bias": [-0.04]}
+    >>> record_sentence(pd.DataFrame(scores))
     'Over the last 8 quarters this method was off by 17 % of bookings on average, 4 % too low in total.'
     >>> record_sentence(pd.DataFrame({"model": [], "n": []}))  # nothing scored, nothing to say
     ''
@@ -439,8 +412,8 @@ def record_sentence(scores: pd.DataFrame, model: str = "combination") -> str:
     first = found.iloc[0]
     side = "too high" if first["forecast_bias"] > 0 else "too low"
     counted = "quarter" if first["n"] == 1 else f"{first['n']:.0f} quarters"
-    return (f"Over the last {counted} this method was off by {words.rate(first['forecast_wape'])} of bookings on average, "
-            f"{words.rate(abs(first['forecast_bias']))} {side} in total.")
+    missed, leaned = words.rate(first["forecast_wape"]), words.rate(abs(first["forecast_bias"]))
+    return f"Over the last {counted} this method was off by {missed} of bookings on average, {leaned} {side} in total."
 
 
 def pipeline_sentence(weighted: pd.DataFrame, *, currency: str) -> str:
@@ -451,16 +424,17 @@ def pipeline_sentence(weighted: pd.DataFrame, *, currency: str) -> str:
     >>> ways = pd.DataFrame({"model": ["crm_probability", "stage_history"], "n": [40, 40],
     ...                      "weighted_pipeline_amount": [2.5e6, 1.2e6]})
     >>> pipeline_sentence(ways, currency="USD")
-    "The 40 open deals are worth $2.5M by the CRM's probabilities and $1.2M by what became of past deals in their stage."
+    "The 40 open deals are worth $2.5M by the CRM's probabilities and $1.2M by how past deals in their stage ended."
     >>> pipeline_sentence(ways[:0], currency="USD")
     'No open deal has both an amount and a probability, so the pipeline cannot be weighed.'
     """
-    said = {"crm_probability": "by the CRM's probabilities", "stage_history": "by what became of past deals in their stage"}
+    said = {"crm_probability": "by the CRM's probabilities", "stage_history": "by how past deals in their stage ended"}
     known = weighted[weighted["n"] > 0]
     if known.empty:
         return "No open deal has both an amount and a probability, so the pipeline cannot be weighed."
-    worth = [f"{words.amount(row.weighted_pipeline_amount, currency, compact=True)} {said[row.model]}" for row in known.itertuples()]
-    return f"The {known['n'].iloc[0]:,} open deals are worth {' and '.join(worth)}."
+    amounts = [words.amount(value, currency, compact=True) for value in known["weighted_pipeline_amount"]]
+    worth = " and ".join(f"{amount} {said[model]}" for amount, model in zip(amounts, known["model"], strict=True))
+    return f"The {known['n'].iloc[0]:,} open deals are worth {worth}."
 
 
 def growth_sentence(now: pd.DataFrame, year_ago: pd.DataFrame, period: Period, before: Period) -> str:
@@ -487,7 +461,8 @@ def growth_sentence(now: pd.DataFrame, year_ago: pd.DataFrame, period: Period, b
 
 
 def _weighted(weighed: pd.DataFrame, probability: pd.Series, by: str | None, model: str) -> pd.DataFrame:
-    rows = weighed.assign(model=model, weighed_amount=weighed["amount"], weighted_pipeline_amount=weighed["amount"] * probability)
+    worth = weighed["amount"] * probability
+    rows = weighed.assign(model=model, weighed_amount=weighed["amount"], weighted_pipeline_amount=worth)
     keys = ["model", by] if by else ["model"]
     table = rows.groupby(keys, dropna=False, observed=True).agg(
         n=("amount", "size"), weighed_amount=("weighed_amount", "sum"),

@@ -352,7 +352,8 @@ def weakest_sentence(conversion: pd.DataFrame) -> str:
     if first["high"] >= others["low"].min():
         return f"No stage{_of(first)} stands clear of the others as the one fewest deals get past."
     limits = words.interval(first["low"], first["high"], "rate")
-    return f"{first['stage']} is the stage{_of(first)} that fewest deals get past: {words.rate(first['value'])} ({limits})."
+    share = words.rate(first["value"])
+    return f"{first['stage']} is the stage{_of(first)} that fewest deals get past: {share} ({limits})."
 
 
 def slowest_sentence(durations: pd.DataFrame) -> str:
@@ -365,7 +366,7 @@ def slowest_sentence(durations: pd.DataFrame) -> str:
     ...     "stage_duration_days_median_low": [25.0, 8], "stage_duration_days_median_high": [36.0, 12],
     ... })
     >>> slowest_sentence(table)
-    'One is the stage of new where deals stay longest: half have left after 30 days (likely between 25 days and 36 days).'
+    'One is the stage of new where deals stay longest: half leave within 30 days (likely between 25 days and 36 days).'
     >>> slowest_sentence(table.assign(stage_duration_days_median_low=5.0))
     'No stage of new stands clear of the others as the one where deals stay longest.'
     """
@@ -376,7 +377,7 @@ def slowest_sentence(durations: pd.DataFrame) -> str:
     if first["low"] <= others["high"].max():
         return f"No stage{_of(first)} stands clear of the others as the one where deals stay longest."
     limits = words.interval(first["low"], first["high"], "days")
-    stays = f"half have left after {words.duration(first['value'])} ({limits})"
+    stays = f"half leave within {words.duration(first['value'])} ({limits})"
     return f"{first['stage']} is the stage{_of(first)} where deals stay longest: {stays}."
 
 

@@ -61,8 +61,10 @@ def registry() -> dict[str, Metric]:
         for metric in of(function):
             if metric.name in found:
                 first = found[metric.name]
-                raise ValueError(f"{metric.name} is defined in {first.module}.{first.function} and in "
-                                 f"{metric.module}.{metric.function}. Keep one.")
+                raise ValueError(
+                    f"{metric.name} is defined in {first.module}.{first.function} and in "
+                    f"{metric.module}.{metric.function}. Keep one."
+                )
             found[metric.name] = metric
     return found
 
@@ -125,12 +127,20 @@ def _metric(function: Callable, name: str, spec: str, definition: str) -> Metric
     if len(parts) != 5 or parts[0] not in UNITS or parts[2] not in _DIRECTIONS:
         raise ValueError(
             f"{function.__module__}.{function.__name__}: metric '{name}' reads '{spec}'. "
-            f"Write unit ({', '.join(UNITS)}), clock, good direction ({', '.join(_DIRECTIONS)}), numerator / denominator, fields."
+            f"Write unit ({', '.join(UNITS)}), clock, good direction ({', '.join(_DIRECTIONS)}), "
+            "numerator / denominator, fields."
         )
     unit, clock, good, ratio, fields = parts
     numerator, _, denominator = ratio.partition(" / ")
     return Metric(
-        name, unit, clock, good,
-        numerator if numerator != "-" else None, denominator or None, tuple(fields.split()),
-        " ".join(definition.split()), function.__name__, function.__module__,
+        name,
+        unit,
+        clock,
+        good,
+        numerator if numerator != "-" else None,
+        denominator or None,
+        tuple(fields.split()),
+        " ".join(definition.split()),
+        function.__name__,
+        function.__module__,
     )

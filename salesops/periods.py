@@ -10,7 +10,14 @@ import pandas as pd
 from salesops import checks
 
 _RELATIVE = (
-    "last_quarter", "this_quarter", "last_month", "this_month", "last_week", "this_week", "last_year", "this_year",
+    "last_quarter",
+    "this_quarter",
+    "last_month",
+    "this_month",
+    "last_week",
+    "this_week",
+    "last_year",
+    "this_year",
 )
 _WORDS = f"{', '.join(_RELATIVE)}, 2026Q3, FY27Q1, FY27, 2026-07, 2026, 2026-07-01/2026-09-30 or all"
 
@@ -281,7 +288,12 @@ def quarter_starts(days: pd.Series, calendar: Calendar = Calendar()) -> pd.Serie
 
 def _relative(text: str, as_of: date, calendar: Calendar) -> Period:
     when, unit = text.split("_")
-    kind = {"quarter": lambda d: quarter(d, calendar), "year": lambda d: year(d, calendar), "month": month, "week": week}
+    kind = {
+        "quarter": lambda d: quarter(d, calendar),
+        "year": lambda d: year(d, calendar),
+        "month": month,
+        "week": week,
+    }
     current = kind[unit](as_of)
     is_current = when == "this" or current.is_complete(as_of)
     return current if is_current else previous(current, calendar)
@@ -307,13 +319,19 @@ def _absolute(text: str, as_of: date, calendar: Calendar) -> Period | None:
 def _fiscal(number: int, quarter_number: str | None, calendar: Calendar) -> Period:
     is_named_by_end = calendar.named_by == "end" and calendar.start_month > 1
     start = date(number - is_named_by_end, calendar.start_month, 1)
-    return quarter(_add_months(start, 3 * int(quarter_number) - 3), calendar) if quarter_number else year(start, calendar)
+    return (
+        quarter(_add_months(start, 3 * int(quarter_number) - 3), calendar) if quarter_number else year(start, calendar)
+    )
 
 
 def _four_digits(number: int, as_of: date) -> int:
     """A year written with two digits is the one nearest to `as_of`."""
     century = as_of.year // 100 * 100
-    return number if number >= 100 else min((century + number + shift for shift in (-100, 0, 100)), key=lambda y: abs(y - as_of.year))
+    return (
+        number
+        if number >= 100
+        else min((century + number + shift for shift in (-100, 0, 100)), key=lambda y: abs(y - as_of.year))
+    )
 
 
 def _kind(period: Period, calendar: Calendar):

@@ -58,6 +58,40 @@ def won_in(opportunities: pd.DataFrame, period: Period) -> pd.DataFrame:
     return opportunities[opportunities["is_won"] & period.contains(opportunities["close_date"])]
 
 
+def due(opportunities: pd.DataFrame, ahead: Period) -> pd.DataFrame:
+    """Open deals whose expected close date lies in a period.
+
+    Parameters
+    ----------
+    opportunities
+        With ``is_closed``, ``close_date``, ``amount``.
+    ahead
+        The period.
+
+    Returns
+    -------
+    DataFrame
+        One row: ``n``, ``due_amount``.
+
+    Metrics
+    -------
+    due_amount : amount, close_date, none, -, amount close_date
+        Amount of the open deals expected to close in the quarter to come, unweighted.
+
+    Examples
+    --------
+    >>> from salesops.periods import quarter
+    >>> deals = pd.DataFrame(
+    ...     {"is_closed": [False, True], "amount": [10.0, 5.0], "close_date": pd.to_datetime("2026-11-01")})
+    >>> due(deals, quarter(date(2026, 11, 1)))
+       n  due_amount
+    0  1        10.0
+    """
+    checks.require_columns(opportunities, ["is_closed", "close_date", "amount"])
+    rows = opportunities[~opportunities["is_closed"] & ahead.contains(opportunities["close_date"])]
+    return pd.DataFrame([{"n": len(rows), "due_amount": rows["amount"].sum(min_count=min(len(rows), 1))}])
+
+
 def won_by_quarter(opportunities: pd.DataFrame, calendar: Calendar) -> pd.DataFrame:
     """The deals won, with the label of their quarter as ``period``."""
     won = opportunities[opportunities["is_won"]]
@@ -144,7 +178,11 @@ def dated(table: pd.DataFrame, period: Period, *, after: Sequence[str] = ()) -> 
 
 
 def stage_visits(
-    stage_history: pd.DataFrame, *, stages: pd.DataFrame, opportunities: pd.DataFrame, as_of: date,
+    stage_history: pd.DataFrame,
+    *,
+    stages: pd.DataFrame,
+    opportunities: pd.DataFrame,
+    as_of: date,
     carry: Sequence[str] = (),
 ) -> pd.DataFrame:
     """One row per stay of a deal in an open stage: when it came, when it left, and how.
@@ -208,8 +246,21 @@ def stage_visits(
     visits["days"] = (visits["exited_at"].fillna(end) - visits["entered_at"]) / _DAY
     carried = opportunities[["opportunity_id", *carry]].iloc[visits["deal"]].reset_index(drop=True)
     visits = visits.assign(visit=visits.groupby("deal").cumcount() + 1, **carried)
-    return visits[["opportunity_id", "visit", "pipeline", "stage", "position", "entered_at", "exited_at", "exit",
-                   "is_reentry", "days", *carry]]
+    return visits[
+        [
+            "opportunity_id",
+            "visit",
+            "pipeline",
+            "stage",
+            "position",
+            "entered_at",
+            "exited_at",
+            "exit",
+            "is_reentry",
+            "days",
+            *carry,
+        ]
+    ]
 
 
 def progress(visits: pd.DataFrame) -> pd.DataFrame:

@@ -66,7 +66,9 @@ def win_rate(opportunities: pd.DataFrame, by: str | None = None, *, confidence: 
     return _rates(pipeline.qualified(opportunities), by, "win_rate", confidence)
 
 
-def all_closed_win_rate(opportunities: pd.DataFrame, by: str | None = None, *, confidence: float = 0.95) -> pd.DataFrame:
+def all_closed_win_rate(
+    opportunities: pd.DataFrame, by: str | None = None, *, confidence: float = 0.95
+) -> pd.DataFrame:
     """Share of all closed opportunities that were won, qualified or not.
 
     Metrics
@@ -116,7 +118,7 @@ def value_win_rate(opportunities: pd.DataFrame, by: str | None = None, *, confid
 
     Metrics
     -------
-    value_win_rate : rate, closed, higher, qualified_won_amount / qualified_closed_amount, is_won amount lost_amount qualified_date
+    value_win_rate : rate, closed, higher, closed_won_amount / closed_amount, is_won amount lost_amount qualified_date
         Won amount over won and lost amount, among the qualified deals closed in the period.
 
     Examples
@@ -133,7 +135,7 @@ def value_win_rate(opportunities: pd.DataFrame, by: str | None = None, *, confid
     shares = proportions.weighted_share(
         closed, by=[by] if by else [], weight="amount", success="is_won", cluster="account_id", confidence=confidence
     )
-    named = {"hit": "qualified_won_amount", "total": "qualified_closed_amount"}
+    named = {"hit": "closed_won_amount", "total": "closed_amount"}
     return shares.rename(columns=lambda name: named.get(name, name.replace("share", "value_win_rate")))
 
 
@@ -182,8 +184,11 @@ def outcome_counts(opportunities: pd.DataFrame, period: Period) -> pd.DataFrame:
     """
     checks.require_columns(opportunities, ["is_closed", "is_won", "amount"])
     closed = pipeline.closed_in(opportunities, period)
-    parts = {"won": closed[closed["is_won"]], "lost": closed[~closed["is_won"]],
-             "open": opportunities[~opportunities["is_closed"]]}
+    parts = {
+        "won": closed[closed["is_won"]],
+        "lost": closed[~closed["is_won"]],
+        "open": opportunities[~opportunities["is_closed"]],
+    }
     counts = {f"{name}_count": len(rows) for name, rows in parts.items()}
     # Deals none of which has an amount: their money is unknown, not nothing.
     amounts = {f"{name}_amount": rows["amount"].sum(min_count=min(len(rows), 1)) for name, rows in parts.items()}
@@ -241,13 +246,18 @@ def loss_reasons(opportunities: pd.DataFrame, *, confidence: float = 0.95) -> pd
     low, high = proportions.simultaneous_intervals(table["reason_count"], confidence)
     total = table["reason_amount"].sum()
     return table.assign(
-        n=len(lost), loss_share=table["reason_count"] / len(lost) if len(lost) else np.nan,
-        loss_share_low=low, loss_share_high=high, all_lost_amount=total,
+        n=len(lost),
+        loss_share=table["reason_count"] / len(lost) if len(lost) else np.nan,
+        loss_share_low=low,
+        loss_share_high=high,
+        all_lost_amount=total,
         value_loss_share=table["reason_amount"] / total if total else np.nan,
     )
 
 
-def win_rate_by_period(opportunities: pd.DataFrame, periods: Sequence[Period], *, confidence: float = 0.95) -> pd.DataFrame:
+def win_rate_by_period(
+    opportunities: pd.DataFrame, periods: Sequence[Period], *, confidence: float = 0.95
+) -> pd.DataFrame:
     """The win rate of each period, oldest first; a period with nothing closed keeps its row.
 
     Returns
@@ -268,10 +278,16 @@ def win_rate_by_period(opportunities: pd.DataFrame, periods: Sequence[Period], *
     0  2026Q2  0       NaN
     1  2026Q3  2       0.5
     """
-    rows = [win_rate(pipeline.closed_in(opportunities, each), confidence=confidence).assign(
-        period=each.label, period_start=each.start, period_end=each.end) for each in periods]
+    rows = [
+        win_rate(pipeline.closed_in(opportunities, each), confidence=confidence).assign(
+            period=each.label, period_start=each.start, period_end=each.end
+        )
+        for each in periods
+    ]
     table = pd.concat(rows, ignore_index=True)
-    return table[["period", "period_start", "period_end", *table.columns.drop(["period", "period_start", "period_end"])]]
+    return table[
+        ["period", "period_start", "period_end", *table.columns.drop(["period", "period_start", "period_end"])]
+    ]
 
 
 def group_differences(rates: pd.DataFrame, by: str, *, min_n: int = MIN_N, rate: float = 0.10) -> pd.DataFrame:
@@ -315,18 +331,34 @@ def group_differences(rates: pd.DataFrame, by: str, *, min_n: int = MIN_N, rate:
     """
     large = rates[(rates["n"] >= min_n) & (rates["n"].sum() - rates["n"] >= min_n)]
     rest = {"n": rates["n"].sum() - large["n"], "won": rates["won_count"].sum() - large["won_count"]}
-    compared = [proportions.difference_interval(*counts) for counts in
-                zip(large["won_count"], large["n"], rest["won"], rest["n"], strict=True)]
-    table = large[[by, "n"]].assign(**dict(zip([f"win_rate_difference{end}" for end in ("", "_low", "_high")],
-                                               np.array(compared).reshape(-1, 3).T, strict=True)))
+    compared = [
+        proportions.difference_interval(*counts)
+        for counts in zip(large["won_count"], large["n"], rest["won"], rest["n"], strict=True)
+    ]
+    table = large[[by, "n"]].assign(
+        **dict(
+            zip(
+                [f"win_rate_difference{end}" for end in ("", "_low", "_high")],
+                np.array(compared).reshape(-1, 3).T,
+                strict=True,
+            )
+        )
+    )
     table["p_value"] = proportions.score_test(large["won_count"], large["n"], rest["won"], rest["n"])
     table["is_named"] = multipletests(table["p_value"], rate, "fdr_bh")[0] if len(table) else False
     return table.sort_values("win_rate_difference", key=np.abs, ascending=False, kind="stable", ignore_index=True)
 
 
 def headlines(
-    now: pd.DataFrame, before: pd.DataFrame, differences: pd.DataFrame, reasons: pd.DataFrame, *, by: str,
-    period: Period, prior: Period, deals: str = "deals",
+    now: pd.DataFrame,
+    before: pd.DataFrame,
+    differences: pd.DataFrame,
+    reasons: pd.DataFrame,
+    *,
+    by: str,
+    period: Period,
+    prior: Period,
+    deals: str = "deals",
 ) -> list[str]:
     """The findings in sentences, most important first.
 
@@ -356,7 +388,8 @@ def rate_sentence(
     Examples
     --------
     >>> from datetime import date
-    >>> q2, q3 = Period("2026Q2", date(2026, 4, 1), date(2026, 6, 30)), Period("2026Q3", date(2026, 7, 1), date(2026, 9, 30))
+    >>> q2 = Period("2026Q2", date(2026, 4, 1), date(2026, 6, 30))
+    >>> q3 = Period("2026Q3", date(2026, 7, 1), date(2026, 9, 30))
     >>> row = lambda won, n: pd.Series({"won_count": won, "n": n})
     >>> rate_sentence(row(88, 366), row(95, 360), period=q3, prior=q2)
     'We won 24 % of the deals closed in 2026Q3 (88 of 366): no clear change from 26 % in 2026Q2.'
@@ -370,7 +403,8 @@ def rate_sentence(
         return f"No {deals} were closed {when}, so there is no win rate."
     if now["n"] == now["won_count"] and now["n"] >= min_n:
         return f"All {now['n']:,.0f} {deals} closed {when} were won: a record without lost deals gives no win rate."
-    stated = f"We won {words.rate(now['won_count'] / now['n'])} of the {deals} closed {when} ({now['won_count']:,.0f} of {now['n']:,.0f})"
+    counted = f"{now['won_count']:,.0f} of {now['n']:,.0f}"
+    stated = f"We won {words.rate(now['won_count'] / now['n'])} of the {deals} closed {when} ({counted})"
     if now["n"] < min_n:
         return f"{stated}: too few to read a rate from."
     if before["n"] < min_n:
@@ -399,12 +433,15 @@ def groups_sentence(differences: pd.DataFrame, by: str) -> str:
         return f"Fewer than two groups by {name} have enough closed deals to compare."
     named = differences[differences["is_named"]]
     if named.empty:
-        return f"No {name} wins more or less often than the other deals by more than chance would give ({len(differences)} compared)."
+        beyond = f"by more than chance would give ({len(differences)} compared)"
+        return f"No {name} wins more or less often than the other deals {beyond}."
     first = named.iloc[0]
     gap, *ends = (first[f"win_rate_difference{end}"] for end in ("", "_low", "_high"))
     near, far = sorted(abs(end) * 100 for end in ends)
-    return (f"{words.group(first[by])} wins {'more' if gap > 0 else 'less'} often than the other deals, "
-            f"by {words.points(abs(gap))} (likely between {near:.0f} and {far:.0f}).")
+    return (
+        f"{words.group(first[by])} wins {'more' if gap > 0 else 'less'} often than the other deals, "
+        f"by {words.points(abs(gap))} (likely between {near:.0f} and {far:.0f})."
+    )
 
 
 def reasons_sentence(reasons: pd.DataFrame, *, min_n: int = MIN_N, most_missing: float = 0.30) -> str:
@@ -413,7 +450,7 @@ def reasons_sentence(reasons: pd.DataFrame, *, min_n: int = MIN_N, most_missing:
     Examples
     --------
     >>> table = pd.DataFrame({"loss_reason": ["Price", "Timing"], "n": 120, "reason_count": [80, 40],
-    ...                       "loss_share": [0.67, 0.33], "loss_share_low": [0.58, 0.25], "loss_share_high": [0.76, 0.42]})
+    ...     "loss_share": [0.67, 0.33], "loss_share_low": [0.58, 0.25], "loss_share_high": [0.76, 0.42]})
     >>> reasons_sentence(table)
     'Price is the reason given most often, for 67 % of the 120 lost deals.'
     >>> reasons_sentence(table.assign(loss_share_high=0.9))
@@ -431,7 +468,8 @@ def reasons_sentence(reasons: pd.DataFrame, *, min_n: int = MIN_N, most_missing:
     first, second = given.iloc[0], given.iloc[1] if len(given) > 1 else None
     if second is not None and first["loss_share_low"] <= second["loss_share_high"]:
         return f"No loss reason stands clear of the next ({lost:,} lost deals)."
-    return f"{first['loss_reason']} is the reason given most often, for {words.rate(first['loss_share'])} of the {lost:,} lost deals."
+    share = words.rate(first["loss_share"])
+    return f"{first['loss_reason']} is the reason given most often, for {share} of the {lost:,} lost deals."
 
 
 def _rates(opportunities: pd.DataFrame, by: str | None, name: str, confidence: float) -> pd.DataFrame:

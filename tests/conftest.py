@@ -15,10 +15,21 @@ SHARED = ROOT.parent / "shared" / "data"
 
 def deals(rows: list[dict]) -> pd.DataFrame:
     """Opportunities from a few columns: won unless told, closed on 2026-08-01, qualified, 100 each."""
-    usual = {"outcome": "won", "close_date": "2026-08-01", "created_date": "2026-05-01", "qualified_date": "2026-06-01",
-             "amount": 100.0, "account_id": "acme", "segment": "SMB", "owner_id": "r1", "stage": "Closed"}
-    frame = pd.DataFrame([usual | {"opportunity_id": f"d{number}"} | row for number, row in enumerate(rows)],
-                         columns=[*usual, "opportunity_id", *{key for row in rows for key in row} - {*usual, "opportunity_id"}])
+    usual = {
+        "outcome": "won",
+        "close_date": "2026-08-01",
+        "created_date": "2026-05-01",
+        "qualified_date": "2026-06-01",
+        "amount": 100.0,
+        "account_id": "acme",
+        "segment": "SMB",
+        "owner_id": "r1",
+        "stage": "Closed",
+    }
+    frame = pd.DataFrame(
+        [usual | {"opportunity_id": f"d{number}"} | row for number, row in enumerate(rows)],
+        columns=[*usual, "opportunity_id", *{key for row in rows for key in row} - {*usual, "opportunity_id"}],
+    )
     for name in ("close_date", "created_date", "qualified_date", "closed_at"):
         frame[name] = pd.to_datetime(frame[name] if name in frame else None)
     frame["is_won"], frame["is_closed"] = frame["outcome"] == "won", frame["outcome"] != "open"

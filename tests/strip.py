@@ -22,8 +22,12 @@ def stripped(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 
 def _text_only(output: dict, number: int) -> dict:
-    return {"output_type": "execute_result", "execution_count": number, "metadata": {},
-            "data": {"text/plain": output["data"]["text/plain"]}}
+    return {
+        "output_type": "execute_result",
+        "execution_count": number,
+        "metadata": {},
+        "data": {"text/plain": output["data"]["text/plain"]},
+    }
 
 
 def text(notebook: nbformat.NotebookNode) -> str:

@@ -15,15 +15,24 @@ from salesops.periods import Period
 JULY = Period("2026-07", date(2026, 7, 1), date(2026, 7, 31))
 AS_OF = date(2026, 9, 30)
 TYPES = {
-    "opportunity_id": "str", "visit": int, "stage": "str", "position": float, "entered_at": "datetime64[us]",
-    "exited_at": "datetime64[us]", "exit": "str", "is_reentry": bool, "days": float, "segment": "str",
+    "opportunity_id": "str",
+    "visit": int,
+    "stage": "str",
+    "position": float,
+    "entered_at": "datetime64[us]",
+    "exited_at": "datetime64[us]",
+    "exit": "str",
+    "is_reentry": bool,
+    "days": float,
+    "segment": "str",
 }
 PLACES = {"One": 1, "Two": 2, "Three": 3}
 FEW = settings(max_examples=20, deadline=None)
 STEPS = st.lists(st.tuples(st.sampled_from(list(PLACES)), st.integers(0, 9)), min_size=1, max_size=5)
 PATHS = st.lists(
     st.tuples(STEPS, st.sampled_from(["won", "lost", "still_there"]), st.sampled_from(["SMB", "Enterprise", None])),
-    min_size=1, max_size=8,
+    min_size=1,
+    max_size=8,
 )
 
 
@@ -48,13 +57,15 @@ def visits_of(paths: list[tuple[list[tuple[str, float]], str, str | None]]) -> p
 @pytest.fixture
 def five_deals():
     """Won straight through; skipped Two and lost; went back and is open; lost in One; open in One."""
-    return visits_of([
-        ([("One", 5), ("Two", 5), ("Three", 5)], "won", "SMB"),
-        ([("One", 10), ("Three", 5)], "lost", "SMB"),
-        ([("One", 3), ("Two", 3), ("One", 4)], "still_there", None),
-        ([("One", 7)], "lost", "Enterprise"),
-        ([("One", 2)], "still_there", "Enterprise"),
-    ])
+    return visits_of(
+        [
+            ([("One", 5), ("Two", 5), ("Three", 5)], "won", "SMB"),
+            ([("One", 10), ("Three", 5)], "lost", "SMB"),
+            ([("One", 3), ("Two", 3), ("One", 4)], "still_there", None),
+            ([("One", 7)], "lost", "Enterprise"),
+            ([("One", 2)], "still_there", "Enterprise"),
+        ]
+    )
 
 
 def test_conversion_by_hand(five_deals):
@@ -112,13 +123,25 @@ def test_time_in_stage_by_hand(five_deals):
 
 
 def test_sales_cycle_by_hand():
-    frame = deals([
-        {"created_date": "2026-07-01", "qualified_date": "2026-07-05", "close_date": "2026-07-15"},
-        {"created_date": "2026-07-01", "qualified_date": "2026-07-05", "close_date": "2026-07-25"},
-        {"created_date": "2026-07-01", "qualified_date": None, "close_date": "2026-07-03"},
-        {"created_date": "2026-07-01", "qualified_date": "2026-07-05", "outcome": "open", "close_date": "2026-12-01"},
-        {"created_date": "2026-07-01", "qualified_date": "2026-07-20", "outcome": "lost", "close_date": "2026-07-10"},
-    ])
+    frame = deals(
+        [
+            {"created_date": "2026-07-01", "qualified_date": "2026-07-05", "close_date": "2026-07-15"},
+            {"created_date": "2026-07-01", "qualified_date": "2026-07-05", "close_date": "2026-07-25"},
+            {"created_date": "2026-07-01", "qualified_date": None, "close_date": "2026-07-03"},
+            {
+                "created_date": "2026-07-01",
+                "qualified_date": "2026-07-05",
+                "outcome": "open",
+                "close_date": "2026-12-01",
+            },
+            {
+                "created_date": "2026-07-01",
+                "qualified_date": "2026-07-20",
+                "outcome": "lost",
+                "close_date": "2026-07-10",
+            },
+        ]
+    )
     row = funnel.sales_cycle(frame, period=JULY, as_of=AS_OF).iloc[0]
     assert row[["n", "n_won", "n_open"]].tolist() == [3, 2, 1]  # never qualified, and lost before it, are left out
     assert row["sales_cycle_days_median"] == 15 and row["sales_cycle_days_mean"] == 15  # 10 and 20 days
@@ -189,8 +212,10 @@ def test_with_nothing_open_the_rate_is_the_plain_share_that_went_on(paths):
     final = closed.groupby("opportunity_id").tail(1).set_index("opportunity_id")["exit"]
     for row in table.itertuples():
         mine = closed[closed["stage"] == row.stage].drop_duplicates("opportunity_id")
-        went_on = [final[deal] == "won" or later_beyond(closed, deal, visit, PLACES[row.stage])
-                   for deal, visit in zip(mine["opportunity_id"], mine["visit"], strict=True)]
+        went_on = [
+            final[deal] == "won" or later_beyond(closed, deal, visit, PLACES[row.stage])
+            for deal, visit in zip(mine["opportunity_id"], mine["visit"], strict=True)
+        ]
         assert row.stage_conversion_rate == pytest.approx(np.mean(went_on))
 
 
@@ -205,11 +230,19 @@ def test_open_deals_are_counted_where_a_plain_ratio_would_mislead():
     goes_on, age = rng.random(n) < 0.6, rng.uniform(0, 200, n)
     end = rng.exponential(np.where(goes_on, 40.0, 5.0))
     is_open = end > age
-    visits = pd.DataFrame({
-        "opportunity_id": np.arange(n).astype(str), "visit": 1, "pipeline": "new", "stage": "One", "position": 1,
-        "entered_at": pd.Timestamp("2026-07-01"), "is_reentry": False, "days": np.minimum(end, age),
-        "exit": np.select([is_open, goes_on], ["still_there", "won"], "lost"),
-    })
+    visits = pd.DataFrame(
+        {
+            "opportunity_id": np.arange(n).astype(str),
+            "visit": 1,
+            "pipeline": "new",
+            "stage": "One",
+            "position": 1,
+            "entered_at": pd.Timestamp("2026-07-01"),
+            "is_reentry": False,
+            "days": np.minimum(end, age),
+            "exit": np.select([is_open, goes_on], ["still_there", "won"], "lost"),
+        }
+    )
     visits["exited_at"] = (visits["entered_at"] + pd.to_timedelta(end, unit="D")).where(~is_open)
     row = funnel.stage_conversion(visits, period=JULY).iloc[0]
     assert row["stage_conversion_rate"] == pytest.approx(0.6, abs=0.02)
@@ -230,14 +263,26 @@ EVEN = [("One", 30.0, 11.0, 36.0), ("Two", 10.0, 8.0, 12.0)]
 
 
 def overall(**changes) -> pd.DataFrame:
-    row = {"pipeline": "new", "n": 1200, "n_still_open": 120, "overall_conversion_rate": 0.215,
-           "overall_conversion_rate_low": 0.2, "overall_conversion_rate_high": 0.23}
+    row = {
+        "pipeline": "new",
+        "n": 1200,
+        "n_still_open": 120,
+        "overall_conversion_rate": 0.215,
+        "overall_conversion_rate_low": 0.2,
+        "overall_conversion_rate_high": 0.23,
+    }
     return pd.DataFrame([row | changes])
 
 
 def cycle(**changes) -> pd.DataFrame:
-    row = {"n_won": 50, "sales_cycle_days_median": 62.0, "sales_cycle_days_median_low": 53.0,
-           "sales_cycle_days_median_high": 69.0, "sales_cycle_days_p25": 26.0, "sales_cycle_days_p75": 127.0}
+    row = {
+        "n_won": 50,
+        "sales_cycle_days_median": 62.0,
+        "sales_cycle_days_median_low": 53.0,
+        "sales_cycle_days_median_high": 69.0,
+        "sales_cycle_days_p25": 26.0,
+        "sales_cycle_days_p75": 127.0,
+    }
     return pd.DataFrame([row | changes])
 
 
@@ -252,7 +297,7 @@ def test_headlines_when_all_is_known():
         "1,200 deals entered the first stage in 2026-07; 22 % can be expected to be won "
         "(likely between 20 % and 23 %), while 10 % are still open.",
         "One is the stage of new that fewest deals get past: 40 % (likely between 35 % and 45 %).",
-        "One is the stage of new where deals stay longest: half have left after 30 days (likely between 25 days and 36 days).",
+        "One is the stage of new where deals stay longest: half leave within 30 days (likely between 25 days and 36 days).",
         "Half of the wins take no more than 62 days (likely between 53 days and 69 days); "
         "the middle half take 26 to 127.",
     ]

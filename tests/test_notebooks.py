@@ -59,7 +59,11 @@ def test_findings_come_before_the_appendix(path):
     headings = [line for cell in cells(path, "markdown") for line in cell.source.splitlines() if line.startswith("## ")]
     is_appendix = [heading.startswith("## Appendix") for heading in headings]
     assert is_appendix == sorted(is_appendix) and 3 <= is_appendix.count(False) <= 5
-    assert {"## Appendix: definitions", "## Appendix: exclusions and data quality", "## Appendix: method and limits"} <= set(headings)
+    assert {
+        "## Appendix: definitions",
+        "## Appendix: exclusions and data quality",
+        "## Appendix: method and limits",
+    } <= set(headings)
     assert all(heading.endswith("?") for heading in headings if not heading.startswith("## Appendix"))
 
 

@@ -74,7 +74,9 @@ def test_what_is_not_a_period_is_refused_with_what_is(text, words):
         periods.resolve(text, as_of=date(2026, 9, 30))
 
 
-@pytest.mark.parametrize(("month", "named_by", "words"), [(13, "end", "13 is not a month"), (1, "middle", "Use end or start")])
+@pytest.mark.parametrize(
+    ("month", "named_by", "words"), [(13, "end", "13 is not a month"), (1, "middle", "Use end or start")]
+)
 def test_a_calendar_that_cannot_be(month, named_by, words):
     with pytest.raises(checks.ParameterError, match=words):
         Calendar(month, named_by)

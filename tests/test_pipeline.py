@@ -14,10 +14,15 @@ from salesops.crm import model
 
 AS_OF = date(2026, 9, 30)
 STAGES = model.conform(
-    pd.DataFrame({
-        "pipeline": "new", "stage": ["One", "Two", "Three", "Won", "Lost"], "position": [10, 20, 30, 40, 50],
-        "is_closed": [False] * 3 + [True] * 2, "is_won": [False] * 3 + [True, False],
-    }),
+    pd.DataFrame(
+        {
+            "pipeline": "new",
+            "stage": ["One", "Two", "Three", "Won", "Lost"],
+            "position": [10, 20, 30, 40, 50],
+            "is_closed": [False] * 3 + [True] * 2,
+            "is_won": [False] * 3 + [True, False],
+        }
+    ),
     "stages",
 )
 FEW = settings(max_examples=40, deadline=None)
@@ -27,8 +32,11 @@ HISTORIES = st.dictionaries(st.sampled_from(["A", "B", "C"]), MOVES, min_size=1)
 
 def history(moves: dict[str, list[str | None]], *, days: int = 10) -> pd.DataFrame:
     """A change every ten days from 1 July on."""
-    rows = [(deal, pd.Timestamp("2026-07-01") + pd.Timedelta(days=days * step), step, stage)
-            for deal, stages in moves.items() for step, stage in enumerate(stages)]
+    rows = [
+        (deal, pd.Timestamp("2026-07-01") + pd.Timedelta(days=days * step), step, stage)
+        for deal, stages in moves.items()
+        for step, stage in enumerate(stages)
+    ]
     frame = pd.DataFrame(rows, columns=["opportunity_id", "changed_at", "seq", "stage"])
     return model.conform(frame.assign(pipeline="new"), "stage_history")
 
@@ -37,8 +45,10 @@ def population(moves: dict[str, list[str | None]]) -> pd.DataFrame:
     """The deals of a history, as their last known stage leaves them."""
     ended = {deal: [stage for stage in stages if stage in set(STAGES["stage"])][-1:] for deal, stages in moves.items()}
     outcome = {"Won": "won", "Lost": "lost"}
-    rows = [{"opportunity_id": deal, "pipeline": "new", "outcome": outcome.get(last[0] if last else "", "open")}
-            for deal, last in ended.items()]
+    rows = [
+        {"opportunity_id": deal, "pipeline": "new", "outcome": outcome.get(last[0] if last else "", "open")}
+        for deal, last in ended.items()
+    ]
     return deals(rows)
 
 
@@ -133,11 +143,15 @@ def test_a_missing_column_is_named():
 
 
 def test_progress_counts_what_ever_happened():
-    rows = pipeline.progress(visits_of({
-        "A": ["One", "Two", "Lost", "Two", "Three", "Won"],  # lost, opened again, won
-        "B": ["One", "Two", "One", "Lost"],
-        "C": ["One"],
-    }))
+    rows = pipeline.progress(
+        visits_of(
+            {
+                "A": ["One", "Two", "Lost", "Two", "Three", "Won"],  # lost, opened again, won
+                "B": ["One", "Two", "One", "Lost"],
+                "C": ["One"],
+            }
+        )
+    )
     rows = rows.fillna({"cause": "open"})
     found = {(row.opportunity_id, row.visit): (row.cause, row.days) for row in rows.itertuples()}
     assert found["A", 1] == ("advanced", 10) and found["A", 2] == ("advanced", 30)
@@ -163,8 +177,14 @@ def test_visits_are_those_of_a_naive_loop(moves):
         for number, (step, stage) in enumerate(path):
             if stage in place:
                 following = path[number + 1] if number + 1 < len(path) else None
-                expected.append((deal, stage, naive_exit(stage, following, place), float("nan") if following is None
-                                 else 10.0 * (following[0] - step)))
+                expected.append(
+                    (
+                        deal,
+                        stage,
+                        naive_exit(stage, following, place),
+                        float("nan") if following is None else 10.0 * (following[0] - step),
+                    )
+                )
     visits = visits_of(moves)
     found = visits.assign(days=visits["days"].where(visits["exit"] != "still_there"))
     wanted = pd.DataFrame(expected, columns=["opportunity_id", "stage", "exit", "days"])
@@ -202,12 +222,19 @@ def test_every_visit_ends_once_and_no_time_is_lost(moves):
 
 
 def test_ages_are_whole_days_and_impossible_ones_are_left_out():
-    frame = deals([
-        {"created_date": "2026-07-01 15:00", "close_date": "2026-07-01"},
-        {"created_date": "2026-07-02 15:00", "close_date": "2026-07-01"},
-        {"created_date": None},
-        {"outcome": "lost", "created_date": "2026-07-01 15:00", "close_date": "2026-08-01", "closed_at": "2026-07-11"},
-        {"outcome": "open", "created_date": "2026-09-20 15:00"},
-    ])
+    frame = deals(
+        [
+            {"created_date": "2026-07-01 15:00", "close_date": "2026-07-01"},
+            {"created_date": "2026-07-02 15:00", "close_date": "2026-07-01"},
+            {"created_date": None},
+            {
+                "outcome": "lost",
+                "created_date": "2026-07-01 15:00",
+                "close_date": "2026-08-01",
+                "closed_at": "2026-07-11",
+            },
+            {"outcome": "open", "created_date": "2026-09-20 15:00"},
+        ]
+    )
     aged = pipeline.ages(frame, start="created_date", as_of=AS_OF)
     assert aged["days"].tolist() == [0, 10, 10] and aged["cause"].fillna("open").tolist() == ["won", "lost", "open"]

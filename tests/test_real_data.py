@@ -14,20 +14,34 @@ SOURCES = ROOT / "tests" / "sources"
 
 def published(out: Path, reports: list[str], name: str, *parameters: str) -> dict[str, dict]:
     """The figures files of a run over one of the mappings."""
-    settings = [part for text in (f"source={SOURCES / name / 'source.yaml'}", "period=all", *parameters) for part in ("-p", text)]
+    settings = [
+        part
+        for text in (f"source={SOURCES / name / 'source.yaml'}", "period=all", *parameters)
+        for part in ("-p", text)
+    ]
     assert cli.main(["run", *reports, *settings, "--root", str(ROOT), "--out", str(out)]) == 0
     return {report: json.loads(next(out.glob(f"*/{report}.json")).read_text(encoding="utf-8")) for report in reports}
 
 
 def figures(report: dict, metric: str, statistic: str = "value", **by: object) -> list[dict]:
     """The figures of a metric at these groups, comparisons apart."""
-    return [each for each in report["figures"] if each["metric"] == metric and each["statistic"] == statistic
-            and each["compared_with"] is None and all(each["by"].get(key) == value for key, value in by.items())]
+    return [
+        each
+        for each in report["figures"]
+        if each["metric"] == metric
+        and each["statistic"] == statistic
+        and each["compared_with"] is None
+        and all(each["by"].get(key) == value for key, value in by.items())
+    ]
 
 
 def figure(report: dict, metric: str, statistic: str = "value", **by: object) -> dict:
     """The one figure of a metric at exactly these groups."""
-    (found,) = [each for each in figures(report, metric, statistic) if each["by"] == by and each["period"]["label"] == report["period"]["label"]]
+    (found,) = [
+        each
+        for each in figures(report, metric, statistic)
+        if each["by"] == by and each["period"]["label"] == report["period"]["label"]
+    ]
     return found
 
 
@@ -62,7 +76,9 @@ def test_maven_money_equals_a_plain_sum(maven, maven_rows):
 
 
 def test_maven_bookings_equal_a_plain_sum_by_quarter(maven, maven_rows):
-    won = maven_rows[maven_rows["won"]].assign(quarter=lambda rows: pd.to_datetime(rows["close_date"]).dt.to_period("Q").astype(str))
+    won = maven_rows[maven_rows["won"]].assign(
+        quarter=lambda rows: pd.to_datetime(rows["close_date"]).dt.to_period("Q").astype(str)
+    )
     expected = won.groupby("quarter")["close_value"].sum()
     found = {each["period"]["label"]: each["value"] for each in figures(maven["forecast"], "bookings_amount")}
     for quarter in ("2017Q2", "2017Q3", "2017Q4"):
@@ -109,11 +125,15 @@ def test_salvirt_without_ids_and_dates(tmp_path):
 
 def test_adventureworks_attainment_of_each_seller(tmp_path):
     folder = shared("adventureworks-rep-targets")
-    report = published(tmp_path, ["rep_performance"], "adventureworks", "period=2019-07-01/2019-12-31")["rep_performance"]
+    report = published(tmp_path, ["rep_performance"], "adventureworks", "period=2019-07-01/2019-12-31")[
+        "rep_performance"
+    ]
     sales, people = pd.read_csv(folder / "Sales.csv"), pd.read_csv(folder / "Salesperson.csv")
     targets = pd.read_csv(folder / "Targets.csv").merge(people, on="EmployeeID")
     won = sales[sales["OrderDate"].between("2019-07-01", "2019-12-31")].groupby("EmployeeKey")["Sales"].sum()
-    quota = targets[targets["TargetMonth"].between("2019-07-01", "2019-12-31")].groupby("EmployeeKey")["TargetAmount"].sum()
+    quota = (
+        targets[targets["TargetMonth"].between("2019-07-01", "2019-12-31")].groupby("EmployeeKey")["TargetAmount"].sum()
+    )
     sellers = people.loc[people["Title"] == "Sales Representative", "EmployeeKey"]
     attained = (won / quota).reindex(sellers).dropna()
     assert len(attained) >= 10

@@ -27,8 +27,16 @@ def people(rows: list[dict]) -> pd.DataFrame:
 
 
 def plan(rows: list[dict]) -> pd.DataFrame:
-    usual = {"metric": "bookings_amount", "scope_kind": "rep", "scope_id": "r1", "period_start": "2026-07-01",
-             "period_end": "2026-09-30", "version": "plan", "value": 92.0, "ramp_factor": None}
+    usual = {
+        "metric": "bookings_amount",
+        "scope_kind": "rep",
+        "scope_id": "r1",
+        "period_start": "2026-07-01",
+        "period_end": "2026-09-30",
+        "version": "plan",
+        "value": 92.0,
+        "ramp_factor": None,
+    }
     frame = pd.DataFrame([usual | row for row in rows], columns=list(usual))
     for name in ("period_start", "period_end"):
         frame[name] = pd.to_datetime(frame[name])
@@ -36,8 +44,14 @@ def plan(rows: list[dict]) -> pd.DataFrame:
 
 
 def log(rows: list[dict]) -> pd.DataFrame:
-    usual = {"owner_id": "r1", "kind": "meeting", "occurred_at": "2026-08-03", "direction": None, "is_held": None,
-             "is_automated": None}
+    usual = {
+        "owner_id": "r1",
+        "kind": "meeting",
+        "occurred_at": "2026-08-03",
+        "direction": None,
+        "is_held": None,
+        "is_automated": None,
+    }
     frame = pd.DataFrame([usual | row for row in rows], columns=list(usual))
     frame["occurred_at"] = pd.to_datetime(frame["occurred_at"])
     return model.conform(frame.assign(activity_id=range(len(frame))), "activities")
@@ -48,10 +62,13 @@ NO_REPS, NO_HISTORY = people([]), model.conform(pd.DataFrame(), "stage_history")
 
 @pytest.fixture
 def reps():
-    return people([
-        {"owner_id": "r1", "name": "Zoe"}, {"owner_id": "r2", "name": "Ann", "team": "West"},
-        {"owner_id": "m1", "name": "Max", "role": "manager", "team": "East"},
-    ])
+    return people(
+        [
+            {"owner_id": "r1", "name": "Zoe"},
+            {"owner_id": "r2", "name": "Ann", "team": "West"},
+            {"owner_id": "m1", "name": "Max", "role": "manager", "team": "East"},
+        ]
+    )
 
 
 def quota(targets: list[dict], reps: pd.DataFrame, period: Period = Q3) -> list[float]:
@@ -60,8 +77,15 @@ def quota(targets: list[dict], reps: pd.DataFrame, period: Period = Q3) -> list[
 
 
 def test_attainment_by_hand(reps):
-    won = deals([{"owner_id": "r1", "amount": 30.0}, {"owner_id": "r1", "amount": 16.0},
-                 {"owner_id": "r1", "amount": 1000.0, "outcome": "lost"}, {"owner_id": "m1"}, {"owner_id": "x9"}])
+    won = deals(
+        [
+            {"owner_id": "r1", "amount": 30.0},
+            {"owner_id": "r1", "amount": 16.0},
+            {"owner_id": "r1", "amount": 1000.0, "outcome": "lost"},
+            {"owner_id": "m1"},
+            {"owner_id": "x9"},
+        ]
+    )
     won = rep_performance.credited(won, stage_history=NO_HISTORY, reps=reps)
     targets = plan([{}, {"scope_id": "r2"}, {"scope_id": "m1"}, {"metric": "meetings_held", "value": 5.0}])
     table = rep_performance.quota_attainment(won, targets=targets, reps=reps, period=Q3)
@@ -73,8 +97,13 @@ def test_attainment_by_hand(reps):
 
 def test_quota_counts_ramp_seat_and_days_inside(reps):
     assert quota([{"ramp_factor": 0.25}], reps) == [23]
-    assert quota([{"period_start": f"2026-0{month}-01", "period_end": end, "value": 10.0}
-                  for month, end in ((7, "2026-07-31"), (8, "2026-08-31"), (9, "2026-09-30"))], reps) == [30]
+    assert quota(
+        [
+            {"period_start": f"2026-0{month}-01", "period_end": end, "value": 10.0}
+            for month, end in ((7, "2026-07-31"), (8, "2026-08-31"), (9, "2026-09-30"))
+        ],
+        reps,
+    ) == [30]
     assert quota([{}], reps, Period("2026-08", date(2026, 8, 1), date(2026, 8, 31))) == [31]  # 31 of 92 days
     assert quota([{}], people([{"owner_id": "r1", "name": "Zoe", "hire_date": "2026-08-31"}])) == [31]
     assert quota([{}], people([{"owner_id": "r1", "name": "Zoe", "left_date": "2026-07-31"}])) == [31]
@@ -82,8 +111,12 @@ def test_quota_counts_ramp_seat_and_days_inside(reps):
 
 
 def test_leavers_beside_those_who_stay():
-    both = people([{"owner_id": "r1", "name": "Zoe", "left_date": "2026-07-31"},
-                   {"owner_id": "r2", "name": "Ann", "hire_date": None}])
+    both = people(
+        [
+            {"owner_id": "r1", "name": "Zoe", "left_date": "2026-07-31"},
+            {"owner_id": "r2", "name": "Ann", "hire_date": None},
+        ]
+    )
     assert quota([{}, {"scope_id": "r2"}], both) == [92, 31]
 
 
@@ -99,9 +132,14 @@ def test_of_two_versions_the_last_counts(reps):
 def test_team_region_and_company(reps):
     won = deals([{"owner_id": "r1", "region": "EMEA"}, {"owner_id": "m1", "region": "EMEA"}, {"owner_id": "r2"}])
     won = rep_performance.credited(won, stage_history=NO_HISTORY, reps=reps)
-    targets = plan([{"scope_kind": "team", "scope_id": "East", "value": 100.0}, {},
-                    {"scope_kind": "region", "scope_id": "EMEA"},
-                    {"scope_kind": "company", "scope_id": "all of us", "value": 600.0}])
+    targets = plan(
+        [
+            {"scope_kind": "team", "scope_id": "East", "value": 100.0},
+            {},
+            {"scope_kind": "region", "scope_id": "EMEA"},
+            {"scope_kind": "company", "scope_id": "all of us", "value": 600.0},
+        ]
+    )
     team, region, company = (
         rep_performance.quota_attainment(won, targets=targets, reps=reps, period=Q3, scope=scope)
         for scope in ("team", "region", "company")
@@ -141,11 +179,20 @@ def test_achievement_is_a_share_of_reps_not_of_money():
 
 
 def test_credit_goes_to_the_owner_at_the_close(reps):
-    won = deals([{"opportunity_id": "A", "owner_id": "r2", "closed_at": "2026-08-01 12:00"},
-                 {"opportunity_id": "B", "owner_id": "r2", "closed_at": "2026-08-01 12:00", "amount": 300.0},
-                 {"opportunity_id": "C", "owner_id": "x9", "closed_at": None}])
-    rows = [("A", "2026-07-01", 1, "r1"), ("A", "2026-08-01 12:00", 2, "r1"), ("A", "2026-08-05", 3, "r2"),
-            ("B", "2026-07-01", 1, "r2"), ("B", "2026-07-09", 2, None)]
+    won = deals(
+        [
+            {"opportunity_id": "A", "owner_id": "r2", "closed_at": "2026-08-01 12:00"},
+            {"opportunity_id": "B", "owner_id": "r2", "closed_at": "2026-08-01 12:00", "amount": 300.0},
+            {"opportunity_id": "C", "owner_id": "x9", "closed_at": None},
+        ]
+    )
+    rows = [
+        ("A", "2026-07-01", 1, "r1"),
+        ("A", "2026-08-01 12:00", 2, "r1"),
+        ("A", "2026-08-05", 3, "r2"),
+        ("B", "2026-07-01", 1, "r2"),
+        ("B", "2026-07-09", 2, None),
+    ]
     history = pd.DataFrame(rows, columns=["opportunity_id", "changed_at", "seq", "owner_id"])
     history["changed_at"] = pd.to_datetime(history["changed_at"], format="ISO8601")
     credited = rep_performance.credited(won, stage_history=model.conform(history, "stage_history"), reps=reps)
@@ -156,26 +203,47 @@ def test_credit_goes_to_the_owner_at_the_close(reps):
 
 
 def test_activity_counts_by_hand(reps):
-    done = log([
-        {"is_held": True}, {"is_held": False}, {},
-        {"kind": "demo", "is_held": False}, {"kind": "demo", "is_held": True},
-        {"kind": "email", "is_automated": True}, {"kind": "email", "direction": "inbound"},
-        {"kind": "email", "direction": "outbound"}, {"kind": "call"}, {"kind": "proposal"}, {"kind": "task"},
-        {"occurred_at": "2026-06-30"}, {"owner_id": "m1"},
-    ])
+    done = log(
+        [
+            {"is_held": True},
+            {"is_held": False},
+            {},
+            {"kind": "demo", "is_held": False},
+            {"kind": "demo", "is_held": True},
+            {"kind": "email", "is_automated": True},
+            {"kind": "email", "direction": "inbound"},
+            {"kind": "email", "direction": "outbound"},
+            {"kind": "call"},
+            {"kind": "proposal"},
+            {"kind": "task"},
+            {"occurred_at": "2026-06-30"},
+            {"owner_id": "m1"},
+        ]
+    )
     created = deals([{"owner_id": "r1", "created_date": "2026-07-01"}, {"owner_id": "r1"}])
     table = rep_performance.activity_counts(done, opportunities=created, reps=reps, period=Q3, as_of=AS_OF)
     assert table["name"].tolist() == ["Ann", "Zoe"] and table["n_days"].tolist() == [92, 92]
     zoe = table.iloc[1].drop(["name", "owner_id", "n_days"]).to_dict()
-    assert zoe == {"meetings_held": 2, "meetings_booked": 3, "calls": 1, "emails": 1, "demos": 1, "proposals": 1,
-                   "opportunities_created": 1}
+    assert zoe == {
+        "meetings_held": 2,
+        "meetings_booked": 3,
+        "calls": 1,
+        "emails": 1,
+        "demos": 1,
+        "proposals": 1,
+        "opportunities_created": 1,
+    }
     assert table.iloc[0].drop(["name", "owner_id", "n_days"]).eq(0).all()
 
 
 def test_exposure_is_days_employed_so_far():
-    some = people([{"owner_id": "r1", "name": "Zoe", "hire_date": "2026-07-11"},
-                   {"owner_id": "r2", "name": "Ann", "left_date": "2026-07-05"},
-                   {"owner_id": "r3", "name": "Bo", "left_date": "2026-06-30"}])
+    some = people(
+        [
+            {"owner_id": "r1", "name": "Zoe", "hire_date": "2026-07-11"},
+            {"owner_id": "r2", "name": "Ann", "left_date": "2026-07-05"},
+            {"owner_id": "r3", "name": "Bo", "left_date": "2026-06-30"},
+        ]
+    )
     day = date(2026, 7, 20)
     table = rep_performance.activity_counts(log([]), opportunities=deals([]), reps=some, period=Q3, as_of=day)
     assert dict(zip(table["name"], table["n_days"], strict=True)) == {"Ann": 5, "Zoe": 10}
@@ -232,8 +300,9 @@ def test_every_win_is_credited_once(rows):
 def test_row_order_is_irrelevant(order):
     won = deals([{"owner_id": f"r{number % 3}", "amount": 10.0 * number} for number in range(6)])
     mixed = won.iloc[list(order)]
-    tables = [rep_performance.quota_attainment(each, targets=plan([{}]), reps=NO_REPS, period=Q3)
-              for each in (won, mixed)]
+    tables = [
+        rep_performance.quota_attainment(each, targets=plan([{}]), reps=NO_REPS, period=Q3) for each in (won, mixed)
+    ]
     pd.testing.assert_frame_equal(*tables)
 
 
@@ -269,8 +338,9 @@ def test_headlines_of_a_good_and_of_a_running_quarter():
     ]
     said = rep_performance.headlines(company, achievement, other, period=Q3, window=Q3, as_of=date(2026, 8, 1))
     assert said[0] == "The company won 91 % of its bookings target so far in 2026Q3."
-    assert said[2] == ("1 of 4 reps has a win rate in 2026Q3 that chance alone does not explain; "
-                       "deal mix and territory may.")
+    assert said[2] == (
+        "1 of 4 reps has a win rate in 2026Q3 that chance alone does not explain; deal mix and territory may."
+    )
 
 
 def test_headlines_without_targets_and_with_too_few():

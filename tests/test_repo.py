@@ -103,8 +103,10 @@ def pins() -> list[Requirement]:
 
 
 def conda() -> dict[str, MatchSpec]:
+    """What environment.yml asks of conda and, for what is on PyPI alone, of pip."""
     listed = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))["dependencies"]
-    specs = [MatchSpec(text) for text in listed if isinstance(text, str)]
+    pip = [text for text in listed[-1]["pip"] if not text.startswith("-")]
+    specs = [MatchSpec(text) for text in [*listed[:-1], *pip]]
     return {spec.name.normalized: spec for spec in specs}
 
 

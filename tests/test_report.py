@@ -420,11 +420,19 @@ def test_a_section_left_out_is_one_line_and_the_next_one_stays():
     from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
     def shown(kind: str, html: str):
-        return new_code_cell(outputs=[new_output("display_data", {"text/html": html}, metadata={"salesops": {"kind": kind}})])
+        return new_code_cell(
+            outputs=[new_output("display_data", {"text/html": html}, metadata={"salesops": {"kind": kind}})]
+        )
 
-    cells = [new_markdown_cell("# Report"), new_markdown_cell("## Why?"), shown("left_out", "<p>Why? is left out</p>"),
-             shown("table", "<p>an empty table</p>"), new_markdown_cell("How to read it."),
-             new_markdown_cell("## When?"), shown("table", "<p>kept</p>")]
+    cells = [
+        new_markdown_cell("# Report"),
+        new_markdown_cell("## Why?"),
+        shown("left_out", "<p>Why? is left out</p>"),
+        shown("table", "<p>an empty table</p>"),
+        new_markdown_cell("How to read it."),
+        new_markdown_cell("## When?"),
+        shown("table", "<p>kept</p>"),
+    ]
     page = report.render(new_notebook(cells=cells), {"title": "Report"})
     assert "Why? is left out" in page and "kept" in page
     assert "an empty table" not in page and "How to read it." not in page

@@ -213,8 +213,10 @@ def test_intervals_cover(runs):
         time, cause = simulated(rng, 200)
         rate = survival.plateau(time, cause).iloc[0]
         median = survival.incidence_quantiles(time, cause, probabilities=[0.5]).iloc[0]
-        hits += [rate["incidence_low"] <= truth[0] <= rate["incidence_high"],
-                 median["time_low"] <= truth[1] <= median["time_high"]]
+        hits += [
+            rate["incidence_low"] <= truth[0] <= rate["incidence_high"],
+            median["time_low"] <= truth[1] <= median["time_high"],
+        ]
     margin = 4 * np.sqrt(0.95 * 0.05 / runs)
     assert np.abs(hits / runs - 0.95).max() < margin + 0.01
 

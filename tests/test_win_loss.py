@@ -14,12 +14,14 @@ from salesops.periods import Period, previous, trailing_quarters
 from salesops.stats import proportions
 
 ROWS = st.lists(
-    st.fixed_dictionaries({
-        "outcome": st.sampled_from(["open", "won", "lost", "no_decision"]),
-        "segment": st.sampled_from(["SMB", "Enterprise", None]),
-        "amount": st.one_of(st.none(), st.floats(1, 1e6)),
-        "account_id": st.sampled_from(["acme", "bolt", None]),
-    }),
+    st.fixed_dictionaries(
+        {
+            "outcome": st.sampled_from(["open", "won", "lost", "no_decision"]),
+            "segment": st.sampled_from(["SMB", "Enterprise", None]),
+            "amount": st.one_of(st.none(), st.floats(1, 1e6)),
+            "account_id": st.sampled_from(["acme", "bolt", None]),
+        }
+    ),
     max_size=25,
 )
 
@@ -62,11 +64,13 @@ def test_no_decision_counts_as_lost_but_not_as_decided():
 
 
 def test_a_loss_counts_when_it_moved_to_lost_and_a_win_on_its_close_date(q3):
-    frame = deals([
-        {"outcome": "won", "close_date": "2026-06-30", "closed_at": "2026-07-02"},
-        {"outcome": "lost", "close_date": "2026-12-31", "closed_at": "2026-07-02"},
-        {"outcome": "open", "close_date": "2026-07-02"},
-    ])
+    frame = deals(
+        [
+            {"outcome": "won", "close_date": "2026-06-30", "closed_at": "2026-07-02"},
+            {"outcome": "lost", "close_date": "2026-12-31", "closed_at": "2026-07-02"},
+            {"outcome": "open", "close_date": "2026-07-02"},
+        ]
+    )
     assert pipeline.closed_in(frame, q3)["outcome"].tolist() == ["lost"]
 
 
@@ -102,7 +106,9 @@ def test_value_rates_agree_with_a_loop(rows):
 
 @given(ROWS, st.randoms(use_true_random=False))
 def test_order_and_open_deals_do_not_move_the_rate(rows, random):
-    shuffled = random.sample(rows, len(rows)) + [{"outcome": "open", "segment": "SMB", "amount": 1.0, "account_id": None}]
+    shuffled = random.sample(rows, len(rows)) + [
+        {"outcome": "open", "segment": "SMB", "amount": 1.0, "account_id": None}
+    ]
     pd.testing.assert_frame_equal(win_loss.win_rate(deals(rows)), win_loss.win_rate(deals(shuffled)))
 
 
@@ -110,16 +116,24 @@ def test_order_and_open_deals_do_not_move_the_rate(rows, random):
 def test_intervals_hold_their_rate_and_groups_sum_to_the_whole(rows):
     frame = deals(rows)
     table = win_loss.win_rate(frame, by="segment").dropna(subset=["win_rate"])
-    assert (table["win_rate_low"] <= table["win_rate"] + 1e-12).all() and (table["win_rate"] <= table["win_rate_high"] + 1e-12).all()
+    assert (table["win_rate_low"] <= table["win_rate"] + 1e-12).all() and (
+        table["win_rate"] <= table["win_rate_high"] + 1e-12
+    ).all()
     assert table["win_rate_low"].ge(-1e-12).all() and table["win_rate_high"].le(1 + 1e-12).all()
     assert table["n"].sum() == win_loss.win_rate(frame)["n"].iloc[0]
 
 
 def test_outcome_counts_by_hand(q3):
-    frame = deals([
-        {"amount": 10.0}, {"amount": None}, {"outcome": "lost", "amount": 5.0}, {"outcome": "no_decision", "amount": 2.0},
-        {"outcome": "open", "amount": 7.0}, {"close_date": "2026-04-01", "amount": 99.0},
-    ])
+    frame = deals(
+        [
+            {"amount": 10.0},
+            {"amount": None},
+            {"outcome": "lost", "amount": 5.0},
+            {"outcome": "no_decision", "amount": 2.0},
+            {"outcome": "open", "amount": 7.0},
+            {"close_date": "2026-04-01", "amount": 99.0},
+        ]
+    )
     row = win_loss.outcome_counts(frame, q3).iloc[0]
     assert row[["won_count", "lost_count", "open_count"]].tolist() == [2, 2, 1]
     assert row[["won_amount", "lost_amount", "open_amount"]].tolist() == [10, 7, 7]
@@ -132,8 +146,10 @@ def test_amounts_nobody_recorded_are_unknown(q3):
 
 
 def test_loss_reasons_by_hand(no_deals):
-    frame = deals([{"outcome": "lost", "loss_reason": "Price", "amount": 30.0}] * 3
-                  + [{"outcome": "lost", "loss_reason": None, "amount": 10.0}, {"outcome": "won"}])
+    frame = deals(
+        [{"outcome": "lost", "loss_reason": "Price", "amount": 30.0}] * 3
+        + [{"outcome": "lost", "loss_reason": None, "amount": 10.0}, {"outcome": "won"}]
+    )
     table = win_loss.loss_reasons(frame)
     assert table["loss_share"].tolist() == [0.75, 0.25] and table["value_loss_share"].tolist() == [0.9, 0.1]
     assert table["n"].tolist() == [4, 4] and table["loss_reason"].isna().tolist() == [False, True]
@@ -168,8 +184,10 @@ def test_equal_groups_are_seldom_named():
     """Four equal groups, 2,000 companies: at most 10 % (the family's rate) of reports name anyone."""
     rng = np.random.default_rng(1)
     won = rng.binomial(90, 0.25, (2000, 4))
-    named = [win_loss.group_differences(pd.DataFrame({"g": list("abcd"), "n": 90, "won_count": row}), "g")["is_named"].any()
-             for row in won]
+    named = [
+        win_loss.group_differences(pd.DataFrame({"g": list("abcd"), "n": 90, "won_count": row}), "g")["is_named"].any()
+        for row in won
+    ]
     error = np.sqrt(0.1 * 0.9 / len(named))
     assert np.mean(named) <= 0.10 + 3 * error
 
@@ -178,7 +196,9 @@ def test_value_intervals_cover_the_true_share():
     """Log-normal amounts, E[A²]/E[A]² = 6, two deals a company, 1,600 draws a cell."""
     rng = np.random.default_rng(2)
     for n in (40, 350):
-        frame = pd.DataFrame({"draw": np.repeat(np.arange(1600), n), "amount": rng.lognormal(0, np.sqrt(np.log(6)), 1600 * n)})
+        frame = pd.DataFrame(
+            {"draw": np.repeat(np.arange(1600), n), "amount": rng.lognormal(0, np.sqrt(np.log(6)), 1600 * n)}
+        )
         account = rng.integers(0, n // 2, len(frame))
         odds = np.log(1 / 3) + rng.normal(0, 0.5, (1600, n // 2))[frame["draw"], account]
         chance = 1 / (1 + np.exp(-odds))
@@ -195,12 +215,22 @@ def test_a_missing_column_is_named(one_won):
 
 
 def test_headlines_say_what_the_tables_say(q3):
-    frame = deals([{"segment": "SMB"}] * 30 + [{"segment": "SMB", "outcome": "lost", "loss_reason": "Price"}] * 70
-                  + [{"segment": "Enterprise"}] * 60 + [{"segment": "Enterprise", "outcome": "lost", "loss_reason": "Price"}] * 40)
+    frame = deals(
+        [{"segment": "SMB"}] * 30
+        + [{"segment": "SMB", "outcome": "lost", "loss_reason": "Price"}] * 70
+        + [{"segment": "Enterprise"}] * 60
+        + [{"segment": "Enterprise", "outcome": "lost", "loss_reason": "Price"}] * 40
+    )
     rates = win_loss.win_rate(frame, by="segment")
     said = win_loss.headlines(
-        win_loss.win_rate(frame), win_loss.win_rate(frame[:0]), win_loss.group_differences(rates, "segment"),
-        win_loss.loss_reasons(frame), by="segment", period=q3, prior=previous(q3))
+        win_loss.win_rate(frame),
+        win_loss.win_rate(frame[:0]),
+        win_loss.group_differences(rates, "segment"),
+        win_loss.loss_reasons(frame),
+        by="segment",
+        period=q3,
+        prior=previous(q3),
+    )
     assert said == [
         "We won 45 % of the deals closed in 2026Q3 (90 of 200).",
         "Enterprise wins more often than the other deals, by 30 points (likely between 16 and 42).",
@@ -210,8 +240,13 @@ def test_headlines_say_what_the_tables_say(q3):
 
 @pytest.mark.parametrize(
     ("won", "n", "words"),
-    [(30, 100, "no clear change from 30 %"), (60, 100, "up 30 points from 30 %"), (5, 100, "down 25 points from 30 %"),
-     (5, 10, "too few to read a rate from"), (0, 0, "there is no win rate")],
+    [
+        (30, 100, "no clear change from 30 %"),
+        (60, 100, "up 30 points from 30 %"),
+        (5, 100, "down 25 points from 30 %"),
+        (5, 10, "too few to read a rate from"),
+        (0, 0, "there is no win rate"),
+    ],
 )
 def test_each_form_of_the_rate_sentence(won, n, words, q3):
     now, before = pd.Series({"won_count": won, "n": n}), pd.Series({"won_count": 30, "n": 100})
@@ -220,18 +255,30 @@ def test_each_form_of_the_rate_sentence(won, n, words, q3):
 
 def test_over_all_dates_there_is_no_change_to_speak_of():
     period = Period("all", date(2022, 10, 1), date(2026, 9, 30))
-    said = win_loss.rate_sentence(pd.Series({"won_count": 40, "n": 100}), pd.Series({"won_count": 0, "n": 0}),
-                                  period=period, prior=previous(period))
+    said = win_loss.rate_sentence(
+        pd.Series({"won_count": 40, "n": 100}),
+        pd.Series({"won_count": 0, "n": 0}),
+        period=period,
+        prior=previous(period),
+    )
     assert said == "We won 40 % of the deals closed over all dates (40 of 100)."
 
 
 @pytest.mark.parametrize(
     ("shares", "missing", "words"),
-    [([60, 10], 0, "Price is the reason given most often"), ([36, 34], 0, "No loss reason stands clear"),
-     ([60, 10], 40, "36 % of the 110 lost deals carry no reason"), ([5, 4], 0, "Too few lost deals (9)")],
+    [
+        ([60, 10], 0, "Price is the reason given most often"),
+        ([36, 34], 0, "No loss reason stands clear"),
+        ([60, 10], 40, "36 % of the 110 lost deals carry no reason"),
+        ([5, 4], 0, "Too few lost deals (9)"),
+    ],
 )
 def test_each_form_of_the_reasons_sentence(shares, missing, words):
-    rows = [{"outcome": "lost", "loss_reason": reason} for reason, n in zip(["Price", "Timing"], shares, strict=True) for _ in range(n)]
+    rows = [
+        {"outcome": "lost", "loss_reason": reason}
+        for reason, n in zip(["Price", "Timing"], shares, strict=True)
+        for _ in range(n)
+    ]
     frame = deals(rows + [{"outcome": "lost", "loss_reason": None}] * missing)
     assert words in win_loss.reasons_sentence(win_loss.loss_reasons(frame))
 
@@ -248,11 +295,10 @@ def test_newcombe_equals_his_table():
     assert proportions.difference_interval(56, 70, 48, 80) == pytest.approx((0.2, 0.0524, 0.3339), abs=1e-4)
 
 
-
-
 def test_a_record_of_wins_alone_gives_no_win_rate(q3):
-    said = win_loss.rate_sentence(pd.Series({"won_count": 30, "n": 30}), pd.Series({"won_count": 0, "n": 0}),
-                                  period=q3, prior=previous(q3))
+    said = win_loss.rate_sentence(
+        pd.Series({"won_count": 30, "n": 30}), pd.Series({"won_count": 0, "n": 0}), period=q3, prior=previous(q3)
+    )
     assert said == "All 30 deals closed in 2026Q3 were won: a record without lost deals gives no win rate."
 
 

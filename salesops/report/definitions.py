@@ -55,7 +55,11 @@ def _definition(function: Callable) -> str:
 
 
 def _entry(metric: metrics.Metric) -> str:
-    formula = f"{metric.name} = {metric.numerator} ÷ {metric.denominator}; " if metric.numerator and metric.denominator else ""
+    formula = (
+        f"{metric.name} = {metric.numerator} ÷ {metric.denominator}; "
+        if metric.numerator and metric.denominator
+        else ""
+    )
     facts = f"{formula}unit: {metric.unit.replace('_', ' ')}; clock: {metric.clock}; {_GOOD[metric.good]}."
     return (
         f"{_term(words.label(metric.name), metric.name)}<dd>{markup.text(metric.definition)}</dd>"

@@ -110,7 +110,13 @@ def simultaneous_intervals(counts, confidence: float = 0.95) -> tuple[np.ndarray
 
 
 def weighted_share(
-    frame: pd.DataFrame, *, by: list[str], weight: str, success: str, cluster: str | None = None, confidence: float = 0.95
+    frame: pd.DataFrame,
+    *,
+    by: list[str],
+    weight: str,
+    success: str,
+    cluster: str | None = None,
+    confidence: float = 0.95,
 ) -> pd.DataFrame:
     """Share of a weight that falls on the successes, with a clustered interval.
 
@@ -151,14 +157,23 @@ def weighted_share(
     0  4  150.0  300.0    0.5       0.12        0.88
     """
     keys = by or ["all"]
-    rows = frame.assign(all=0, total=frame[weight], hit=frame[weight].where(frame[success], 0.0), cluster=_clusters(frame, cluster))
-    units = rows.groupby([*keys, "cluster"], dropna=False, observed=True).agg(
-        n=("hit", "size"), hit=("hit", "sum"), total=("total", "sum")).reset_index()
+    rows = frame.assign(
+        all=0, total=frame[weight], hit=frame[weight].where(frame[success], 0.0), cluster=_clusters(frame, cluster)
+    )
+    units = (
+        rows.groupby([*keys, "cluster"], dropna=False, observed=True)
+        .agg(n=("hit", "size"), hit=("hit", "sum"), total=("total", "sum"))
+        .reset_index()
+    )
     groups = units.groupby(keys, dropna=False, observed=True)
     hit, total = groups["hit"].transform("sum"), groups["total"].transform("sum")
     units["variance"] = ((units["hit"] - hit / total * units["total"]) / total) ** 2
     units["kish"] = (units["total"] / total) ** 2
-    table = units.assign(m=1).groupby(keys, dropna=False, observed=True)[["n", "hit", "total", "variance", "kish", "m"]].sum()
+    table = (
+        units.assign(m=1)
+        .groupby(keys, dropna=False, observed=True)[["n", "hit", "total", "variance", "kish", "m"]]
+        .sum()
+    )
     table = table.sort_values("total", ascending=False, kind="stable").reset_index()
     if table.empty and not by:
         table = pd.DataFrame([{"n": 0, "hit": 0.0, "total": 0.0, "variance": np.nan, "kish": np.nan, "m": 0}])

@@ -21,18 +21,6 @@ _ETS_FORMS = (
 _EXPLODED = 20  # times the largest value seen
 
 
-def drift(y: np.ndarray, horizon: int, season_length: int) -> np.ndarray:
-    """The last value plus the mean step of the past, `horizon` steps on.
-
-    Examples
-    --------
-    >>> drift(np.array([10.0, 12.0, 14.0]), 2, 4)
-    array([16., 18.])
-    """
-    step = (y[-1] - y[0]) / (len(y) - 1) if len(y) > 1 else 0.0
-    return y[-1] + step * np.arange(1, horizon + 1)
-
-
 def seasonal_naive(y: np.ndarray, horizon: int, season_length: int) -> np.ndarray:
     """The value one season earlier; the last value while there is no whole season.
 
@@ -117,8 +105,14 @@ def _ets_fit(y: np.ndarray, form: tuple, season_length: int):
     too_short = len(y) < parameters + 3 or (seasonal and len(y) < 2 * season_length)
     if too_short or ("mul" in (error, seasonal) and y.min() <= 0) or np.ptp(y) == 0:
         return None
-    model = ETSModel(y, error=error, trend=trend, damped_trend=damped, seasonal=seasonal,
-                     seasonal_periods=season_length if seasonal else None)
+    model = ETSModel(
+        y,
+        error=error,
+        trend=trend,
+        damped_trend=damped,
+        seasonal=seasonal,
+        seasonal_periods=season_length if seasonal else None,
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # an optimiser that did not converge loses on AICc
         fit = model.fit(disp=False)

@@ -71,10 +71,18 @@ def cumulative_incidence(
     for number, name in enumerate(table.causes):
         share, variance = _incidence(table, number)
         low, high = _interval(share, variance, _known(table), confidence)
-        curves.append(pd.DataFrame({
-            "cause": name, "time": table.times, "incidence": share, "incidence_low": low, "incidence_high": high,
-            "n_at_risk": table.at_risk,
-        })[shown])
+        curves.append(
+            pd.DataFrame(
+                {
+                    "cause": name,
+                    "time": table.times,
+                    "incidence": share,
+                    "incidence_low": low,
+                    "incidence_high": high,
+                    "n_at_risk": table.at_risk,
+                }
+            )[shown]
+        )
     return _stacked(curves, ["cause", "time", "incidence", "incidence_low", "incidence_high", "n_at_risk"])
 
 
@@ -114,7 +122,12 @@ def plateau(time, cause, *, weight=None, causes: Sequence[str] = (), confidence:
 
 
 def incidence_quantiles(
-    time, cause, *, probabilities: Sequence[float] = (0.25, 0.5, 0.75), weight=None, causes: Sequence[str] = (),
+    time,
+    cause,
+    *,
+    probabilities: Sequence[float] = (0.25, 0.5, 0.75),
+    weight=None,
+    causes: Sequence[str] = (),
     confidence: float = 0.95,
 ) -> pd.DataFrame:
     """Time by which a share of those that will end by a cause have done so.
@@ -280,7 +293,9 @@ def _incidence(table: _LifeTable, number: int) -> tuple[np.ndarray, np.ndarray]:
     variance = (
         np.cumsum(before**2 * hazard * (1 - hazard) / table.at_risk)
         - 2 * (share * np.cumsum(cross) - np.cumsum(cross * share))
-        + share**2 * np.cumsum(spread) - 2 * share * np.cumsum(spread * share) + np.cumsum(spread * share**2)
+        + share**2 * np.cumsum(spread)
+        - 2 * share * np.cumsum(spread * share)
+        + np.cumsum(spread * share**2)
     )
     return share, np.clip(variance, 0, None)
 

@@ -18,7 +18,7 @@ STEPS = np.array(
 )
 CATEGORIES = ("pipeline", "best_case", "commit", "omitted", "closed")
 OUTCOMES = ("open", "won", "lost", "no_decision")
-STAGE_WORDS = tuple(law.stage_names(customer) + ("Legacy Review",) for customer in (False, True))
+STAGE_WORDS = tuple((*law.stage_names(customer), "Legacy Review") for customer in (False, True))
 NO_DATE = np.datetime64("NaT", "s")
 
 
