@@ -436,3 +436,12 @@ def test_a_section_left_out_is_one_line_and_the_next_one_stays():
     page = report.render(new_notebook(cells=cells), {"title": "Report"})
     assert "Why? is left out" in page and "kept" in page
     assert "an empty table" not in page and "How to read it." not in page
+
+
+def test_a_period_that_all_rows_share_is_left_to_the_caption():
+    rates = pd.DataFrame({"segment": ["A", "B"], "period": "2026Q3", "n": [30, 40], "win_rate": [0.2, 0.3]})
+    shared = toys.page().table(rates, caption="Win rate in 2026Q3")
+    assert "2026Q3" not in shared.html.split("</caption>")[1]
+    assert {figure["period"]["label"] for figure in shared.facts["figures"]} == {"2026Q3"}
+    apart = toys.page().table(rates.assign(period=["2026Q2", "2026Q3"]), caption="x")
+    assert "2026Q2" in apart.html

@@ -189,10 +189,12 @@ def _aligned(layout: Layout, column: str) -> str:
 
 
 def _is_folded(column: str, frame: pd.DataFrame) -> bool:
-    """Limits stand beside their estimate; the dates of a period stand behind its label."""
+    """Limits stand beside their estimate, a period's dates behind its label; one period for all is the caption's."""
     stem = column.removesuffix("_low").removesuffix("_high")
     is_limit = stem != column and stem in frame.columns
-    return is_limit or column == "level" or (column in ("period_start", "period_end") and "period" in frame.columns)
+    is_dates = column in ("period_start", "period_end") and "period" in frame.columns
+    is_one_period = column == "period" and len(frame) > 1 and frame["period"].nunique(dropna=False) == 1
+    return is_limit or is_dates or is_one_period or column == "level"
 
 
 def _defused(item: object) -> object:
