@@ -66,6 +66,25 @@ def _parser() -> argparse.ArgumentParser:
     _command(commands, "list", _list, "name every report")
     params = _command(commands, "params", _params, "show what a report takes: name, type, default, help")
     params.add_argument("report", metavar="REPORT", help="a name as `salesops list` shows it")
+    check = _command(commands, "check", _check, "show what of a source is recognised, mapped and missing")
+    check.add_argument("source", metavar="SOURCE", help="a folder of exports, a source.yaml, or sample")
+    init = _command(commands, "init", _init, "write the source.yaml to edit, proposed from the data, with reasons")
+    init.add_argument("source", metavar="SOURCE", help="a folder of exports")
+    init.add_argument("--to", type=Path, metavar="FILE", help="where to write it; default: SOURCE/source.yaml")
+    sample = _command(commands, "sample", _sample, "write the sample company as a CRM would export it")
+    sample.add_argument("folder", type=Path, metavar="DIR", help="folder to write to; it must be empty or new")
+    sample.add_argument(
+        "--as", dest="shape", choices=("canonical", "salesforce", "hubspot"), default="canonical",
+        help="whose export it looks like; default: canonical",
+    )  # fmt: skip
+    sample.add_argument("--size", type=int, default=6000, metavar="N", help="opportunities; default: 6000")
+    snapshot = _command(commands, "snapshot", _snapshot, "keep a dated copy of a source, so that it has a history")
+    snapshot.add_argument("source", metavar="SOURCE", help="a folder of exports or a source.yaml")
+    snapshot.add_argument("--to", type=Path, required=True, metavar="DIR", help="folder of dated copies")
+    snapshot.add_argument("--as-of", metavar="DAY", help="day of the copy; default: the latest recorded event")
+    reconcile = _command(commands, "reconcile", _reconcile, "explain how the CRM's own totals differ from ours")
+    reconcile.add_argument("source", metavar="SOURCE", help="a folder of exports, a source.yaml, or sample")
+    reconcile.add_argument("expected", type=Path, metavar="EXPECTED", help="a YAML file of the CRM's totals")
     return parser
 
 
@@ -108,6 +127,42 @@ def _params(options: argparse.Namespace) -> int:
         cells = [name, str(parameter.kind), kinds.shown(values[name].value), parameter.help]
         print("\t".join(" ".join(cell.split()) for cell in cells), flush=True)
     return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    from salesops.crm import recognition
+
+    print(recognition.table(options.source), flush=True)
+    return 0
+
+
+def _init(options: argparse.Namespace) -> int:
+    from salesops.crm import proposal
+
+    _say(proposal.write(options.source, options.to))
+    return 0
+
+
+def _sample(options: argparse.Namespace) -> int:
+    from salesops.crm.sample import export
+
+    _say(export.write(options.folder, shape=options.shape, size=options.size))
+    return 0
+
+
+def _snapshot(options: argparse.Namespace) -> int:
+    from salesops.crm import snapshots
+
+    _say(snapshots.append(options.source, options.to, as_of=options.as_of))
+    return 0
+
+
+def _reconcile(options: argparse.Namespace) -> int:
+    from salesops.crm import reconciliation
+
+    bridge = reconciliation.of_source(options.source, options.expected)
+    print(bridge.text, flush=True)
+    return 0 if bridge.ties else 3
 
 
 def _explained(fault: Exception, with_traceback: bool) -> int:
