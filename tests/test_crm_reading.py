@@ -107,7 +107,7 @@ def test_a_select_joins_the_files(tmp_path):
         ("SELECT * FROM", "fails: Parser Error"),
         (
             "SELECT * FROM deels",
-            "It takes the folder's files by name, ['deals', 'opportunities']; every column is text.",
+            "It takes tables by name, ['deals', 'opportunities']; columns of text files are text.",
         ),
     ],
 )
@@ -123,7 +123,7 @@ def test_a_select_that_fails_or_reaches_out_is_refused(tmp_path, query, words):
         ("  \n\n", "opportunities.csv: is empty"),
         (
             f"{HEADER}\nd1,1,2026-01-01\n",
-            "opportunities.csv: a row does not fit the header (Row #2: Expected 5 columns, got 3",
+            "opportunities.csv: 1 row does not fit the header's 5 columns, counting the header as row 1 (row 2 has 3: d1,1,2026",
         ),
         ("a,b,a\n1,2,3\n", "opportunities.csv: column 'a' is there 2 times. Keep one."),
         (b"opportunity_id,outcome\nd1,w\0n\n", "opportunities.csv, line 2: holds a NUL byte, so it is no text file."),
@@ -157,7 +157,7 @@ def test_two_files_for_one_table_are_refused(tmp_path):
         ("deal.csv", "deal.csv: no such file; found ['deals.csv', 'opportunities.csv']. Did you mean 'deals.csv'?"),
         ("../x.csv", "../x.csv: leaves the source's folder. Name a file inside it."),
         ("/etc/passwd", "/etc/passwd: leaves the source's folder."),
-        ("notes.txt", "notes.txt: cannot read a '.txt' file. Export it as CSV, TSV or Parquet."),
+        ("notes.txt", "notes.txt: cannot read a '.txt' file. Export it as CSV, TSV, Excel (.xlsx) or Parquet."),
     ],
 )
 def test_a_pattern_that_finds_nothing_of_use_is_refused(tmp_path, pattern, words):

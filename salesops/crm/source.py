@@ -13,6 +13,9 @@ from salesops import checks
 from salesops.crm import model
 
 FILE = "source.yaml"
+DATABASES = (".duckdb", ".db", ".sqlite", ".sqlite3")
+ENVIRONMENT = "env:"
+DEEPEST = 20
 KINDS = ("generic", "salesforce", "hubspot")
 ORDERS = ("dmy", "mdy", "ymd")
 PEOPLE_POLICIES = ("full", "initials", "codes")
@@ -36,15 +39,31 @@ class Stages:
 
 
 @dataclass(frozen=True)
+class Part:
+    """One file of a table in a CRM's shape: its form, which columns are ours, what it leaves unsaid."""
+
+    file: str
+    columns: Mapping[str, str]
+    form: str = "rows"
+    constants: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Source:
-    """One source.yaml, checked; the defaults are those of a folder that has none."""
+    """One source.yaml, checked; the defaults are those of a folder that has none.
+
+    ``kind`` is empty until a CRM's shape is recognised; ``parts`` holds the tables that do not
+    come from one file as it is, and a table named in ``tables`` is never among them.
+    """
 
     label: str
     folder: Path = Path()
-    kind: str = "generic"
+    database: str | None = None
+    kind: str = ""
     is_row_id: bool = False
     tables: Mapping[str, str | None] = field(default_factory=dict)
     columns: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    parts: Mapping[str, tuple[Part, ...]] = field(default_factory=dict)
     values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     missing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     dates: Mapping[str, str] = field(default_factory=dict)
@@ -72,9 +91,11 @@ def read(path: Path) -> Source:
     file = path / FILE if path.is_dir() else path
     if not file.exists():
         return Source(label=path.resolve().name, folder=path)
+    if file.suffix in DATABASES and file.is_file():
+        return Source(label=file.name, folder=file.parent, database=file.name)
     if file.suffix not in (".yaml", ".yml"):
         raise checks.DataError(f"{path}: not a folder or a source.yaml. Name the folder that holds the file.")
-    text = file.read_text(encoding="utf-8-sig")
+    text = _text(file)
     given = from_mapping(parse(text, where=file.name), label="", where=file.name)
     folder = file.parent / given.folder
     if not folder.is_dir():
@@ -120,8 +141,9 @@ def from_mapping(content: Mapping[str, Any], *, label: str, where: str = FILE) -
     >>> from_mapping({"curency": "EUR"}, label="ours")
     Traceback (most recent call last):
         ...
-    salesops.checks.DataError: source.yaml: unknown key 'curency'. It takes folder, kind, id, tables, columns, \
-values, missing, dates, decimal, lookups, time_zone, currency, fiscal, stages, people_policy. Did you mean 'currency'?
+    salesops.checks.DataError: source.yaml: unknown key 'curency'. It takes folder, kind, id, database, tables, \
+columns, values, missing, dates, decimal, lookups, time_zone, currency, fiscal, stages, people_policy. \
+Did you mean 'currency'?
     """
     _known(content, _READERS, "key", where)
     fields: dict[str, Any] = {}
@@ -130,11 +152,27 @@ values, missing, dates, decimal, lookups, time_zone, currency, fiscal, stages, p
     return Source(label=label, **fields)
 
 
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise checks.DataError(f"{file.name}: is not UTF-8 text. Save it as UTF-8.") from error
+    except OSError as error:
+        raise checks.DataError(f"{file.name}: cannot be opened ({error.strerror}).") from error
+
+
 def _refuse_tags(text: str, where: str) -> None:
+    """Raise on tags, which make objects, and on references and nesting, of which a few bytes make much work."""
+    depth = 0
     for event in yaml.parse(text, Loader=yaml.BaseLoader):
+        line = event.start_mark.line + 1
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            raise checks.DataError(f"{where}, line {line}: is nested more than {DEEPEST} deep. Correct the YAML.")
         if getattr(event, "tag", None):
-            line = event.start_mark.line + 1
             raise checks.DataError(f"{where}, line {line}: tag '{event.tag}' is not allowed. Write plain text.")
+        if isinstance(event, yaml.AliasEvent):
+            raise checks.DataError(f"{where}, line {line}: '*{event.anchor}' is not allowed. Write the text out.")
 
 
 def _plain(node: yaml.Node, where: str) -> Any:
@@ -144,6 +182,8 @@ def _plain(node: yaml.Node, where: str) -> Any:
         return [_plain(item, where) for item in node.value]
     content: dict[str, Any] = {}
     for key, value in node.value:
+        if not isinstance(key, yaml.ScalarNode):
+            raise checks.DataError(f"{where}, line {key.start_mark.line + 1}: a name must be text. Correct the YAML.")
         if key.value in content:
             line = key.start_mark.line + 1
             raise checks.DataError(f"{where}, line {line}: '{key.value}' is written twice. Keep one.")
@@ -236,6 +276,18 @@ def _lookups(value: Any, where: str) -> dict[str, Any]:
     return {"lookups": parts}
 
 
+def _database(value: Any, where: str) -> dict[str, Any]:
+    """A file in the folder, or the environment variable that holds an address; the value may hold a password."""
+    named = value if isinstance(value, str) else ""
+    is_file = Path(named).suffix in DATABASES and not Path(named).is_absolute() and ".." not in Path(named).parts
+    if "://" in named or not (is_file or re.fullmatch(rf"{ENVIRONMENT}[A-Za-z_]\w*", named)):
+        raise checks.DataError(
+            f"{where} must be env: and the name of the environment variable that holds the address, such as "
+            "env:SALES_DB_URL, or a DuckDB or SQLite file in the folder, such as sales.duckdb."
+        )
+    return {"database": named}
+
+
 def _time_zone(value: Any, where: str) -> dict[str, Any]:
     try:
         ZoneInfo(value)
@@ -282,6 +334,7 @@ _READERS: dict[str, Callable[[Any, str], dict[str, Any]]] = {
     "folder": lambda value, _: {"folder": Path(value)},
     "kind": lambda value, where: {"kind": _one_of(*KINDS)(value, where)},
     "id": lambda value, where: {"is_row_id": _one_of("row")(value, where) == "row"},
+    "database": _database,
     "tables": _tables,
     "columns": _columns,
     "values": _values,
