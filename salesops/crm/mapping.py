@@ -9,6 +9,7 @@ from salesops import checks
 from salesops.crm import coercion, model
 from salesops.crm.exclusions import Finding
 from salesops.crm.reading import Raw
+from salesops.crm.shapes import KINDS
 from salesops.crm.source import FILE, Source
 
 # Columns without which a table says nothing; the other keys may be absent.
@@ -89,7 +90,7 @@ def _named(raw: Raw, table: str, source: Source) -> tuple[pd.DataFrame, dict[str
         if name in canonical and name not in chosen:
             chosen[name] = name
         elif name not in taken:
-            chosen[_extra_name(name, chosen)] = name
+            chosen[_extra_name(_bare(name) if source.kind in KINDS else name, chosen)] = name
     required = [name for name in REQUIRED[table] if name not in chosen]
     if table == "opportunities" and source.is_row_id:
         required = []
@@ -107,6 +108,11 @@ def _missing_columns(raw: Raw, names: list[str], hint: str) -> None:
         checks.require_columns(raw.frame, names, where=raw.file)
     except checks.DataError as error:
         raise checks.DataError(f"{error}{hint}") from None
+
+
+def _bare(name: str) -> str:
+    """A custom field's name without what the CRM or a connector adds to it."""
+    return re.sub(r"__c$", "", name).removeprefix("property_")
 
 
 def _extra_name(name: str, taken: dict[str, str]) -> str:
@@ -137,7 +143,7 @@ def _parsed(cells: pd.Series, table: str, name: str, source: Source) -> coercion
         return coercion.moments(cells, order=order, zone=source.time_zone, as_date=kind == "date")
     if kind == "bool":
         return coercion.booleans(cells)
-    if name == "probability":
+    if name in ("probability", "share"):
         return coercion.rates(cells, decimal=source.decimal)
     if kind in ("float", "int"):
         return coercion.numbers(cells, decimal=source.decimal)
@@ -184,6 +190,9 @@ def _numbered(frame: pd.DataFrame, table: str, source: Source) -> pd.DataFrame:
     if number is None or number in frame.columns:
         return frame
     rest = [key for key in model.keys(table) if key in frame.columns]
+    if table == "stage_history":
+        ordered = frame.sort_values(["opportunity_id", "changed_at"], kind="stable")
+        return frame.assign(seq=(ordered.groupby("opportunity_id", dropna=False).cumcount() + 1).astype("Int64"))
     order = frame.groupby(rest, dropna=False).cumcount() if rest else pd.Series(range(len(frame)), index=frame.index)
     is_text = any(column.name == number and column.kind == "str" for column in model.TABLES[table])
     return frame.assign(**{number: (order + 1).astype("str" if is_text else "Int64")})

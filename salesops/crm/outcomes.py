@@ -37,7 +37,8 @@ def of_opportunities(opportunities: pd.DataFrame, stages: pd.DataFrame, source: 
     if opportunities["is_closed"].notna().any() and opportunities["is_won"].notna().any():
         is_known = opportunities["is_closed"].notna() & (opportunities["is_won"].notna() | ~opportunities["is_closed"])
         outcome = _outcome(opportunities["is_closed"].fillna(False), opportunities["is_won"].fillna(False))
-        return outcome.where(is_known.fillna(False))
+        undecided = opportunities["stage"].isin(source.stages.no_decision) & (outcome == "lost")
+        return outcome.mask(undecided, "no_decision").where(is_known.fillna(False))
     by_stage = of_stages(stages, source.stages)
     if {"won", "lost"} & set(by_stage.values()) and opportunities["stage"].notna().any():
         return opportunities["stage"].map(by_stage).astype("str")
@@ -55,6 +56,28 @@ def flagged(opportunities: pd.DataFrame) -> pd.DataFrame:
     return opportunities.assign(
         is_closed=(outcome.notna() & (outcome != "open")).astype(bool), is_won=(outcome == "won").astype(bool)
     )
+
+
+def told_by_probability(stages: pd.DataFrame) -> pd.DataFrame:
+    """A stages table with what is missing of its flags: closed is not won, probability 1 is.
+
+    Where nothing says which stages are closed, those at probability 0 and 1 are.
+
+    Examples
+    --------
+    >>> told_by_probability(model.conform(pd.DataFrame({"probability": [0.2, 1, 0]}), "stages"))["is_won"].tolist()
+    [False, True, False]
+    """
+    probability = stages["probability"]
+    if probability.isna().all():
+        return stages
+    is_closed = stages["is_closed"]
+    if is_closed.isna().all():
+        is_closed = probability.isin([0, 1]).astype("boolean")
+    is_won = stages["is_won"]
+    if is_won.isna().all():
+        is_won = (is_closed & (probability == 1)).astype("boolean")
+    return stages.assign(is_closed=is_closed, is_won=is_won)
 
 
 def stages_table(named: Stages) -> pd.DataFrame:
