@@ -280,8 +280,22 @@ def quarter_starts(days: pd.Series, calendar: Calendar = Calendar()) -> pd.Serie
     >>> quarter_starts(pd.Series(pd.to_datetime(["2026-08-15", None])), Calendar(2)).dt.date.tolist()
     [datetime.date(2026, 8, 1), NaT]
     """
-    months = days.dt.year * 12 + days.dt.month - 1
-    first = months - (days.dt.month - calendar.start_month) % 3
+    return _starts(days, calendar, 3)
+
+
+def year_starts(days: pd.Series, calendar: Calendar = Calendar()) -> pd.Series:
+    """First day of the fiscal year of each date; missing stays missing.
+
+    Examples
+    --------
+    >>> year_starts(pd.Series(pd.to_datetime(["2026-01-15", None])), Calendar(2)).dt.date.tolist()
+    [datetime.date(2025, 2, 1), NaT]
+    """
+    return _starts(days, calendar, 12)
+
+
+def _starts(days: pd.Series, calendar: Calendar, months: int) -> pd.Series:
+    first = days.dt.year * 12 + days.dt.month - 1 - (days.dt.month - calendar.start_month) % months
     parts = {"year": first // 12, "month": first % 12 + 1, "day": first * 0 + 1}
     return pd.to_datetime(pd.DataFrame(parts)).astype("datetime64[us]")
 

@@ -123,6 +123,37 @@ def population_name(opportunities: pd.DataFrame) -> str:
     return "qualified deals" if opportunities["qualified_date"].notna().any() else "deals"
 
 
+def owner_at_close(opportunities: pd.DataFrame, stage_history: pd.DataFrame) -> pd.Series:
+    """Who owned each deal when it closed; the present owner where it is open or the history does not say.
+
+    Parameters
+    ----------
+    opportunities
+        With ``opportunity_id, owner_id, is_closed, close_date, closed_at``.
+    stage_history
+        With ``opportunity_id, changed_at, seq, owner_id``; may be empty.
+
+    Examples
+    --------
+    >>> day = pd.to_datetime
+    >>> deals = pd.DataFrame({"opportunity_id": ["A"], "owner_id": ["now"], "is_closed": [True],
+    ...     "close_date": day(["2026-07-31"]), "closed_at": day(["2026-07-31"])})
+    >>> history = pd.DataFrame({"opportunity_id": "A", "changed_at": day(["2026-07-01", "2026-08-02"]), "seq": [1, 2],
+    ...     "owner_id": ["then", "now"]})
+    >>> owner_at_close(deals, history).tolist()
+    ['then']
+    """
+    key = "opportunity_id"
+    checks.require_columns(opportunities, [key, "owner_id", "is_closed", "close_date", "closed_at"])
+    checks.require_columns(stage_history, [key, "changed_at", "seq", "owner_id"], where="stage_history")
+    closed = opportunities[opportunities["is_closed"]]
+    moments = closed[[key]].assign(until=closed["closed_at"].fillna(closed["close_date"] + pd.Timedelta(days=1)))
+    past = stage_history[[key, "changed_at", "seq", "owner_id"]].dropna(subset=["owner_id"])
+    past = past.merge(moments, on=key).query("changed_at <= until").sort_values(["changed_at", "seq"])
+    then = past.drop_duplicates(key, keep="last").set_index(key)["owner_id"]
+    return opportunities[key].map(then).astype("str").fillna(opportunities["owner_id"])
+
+
 def snapshot(stage_history: pd.DataFrame, day: date) -> pd.DataFrame:
     """Each deal as it stood at the end of a day: its last history row until then.
 

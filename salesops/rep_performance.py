@@ -39,15 +39,7 @@ def credited(opportunities: pd.DataFrame, *, stage_history: pd.DataFrame, reps: 
     >>> credited(deals, stage_history=history, reps=people)[["owner_id", "team"]].values.tolist()
     [['then', 'West']]
     """
-    key = "opportunity_id"
-    checks.require_columns(opportunities, [key, "owner_id", "is_closed", "is_won", "close_date", "closed_at"])
-    checks.require_columns(stage_history, [key, "changed_at", "seq", "owner_id"], where="stage_history")
-    closed = opportunities[opportunities["is_closed"]]
-    moments = closed[[key]].assign(until=closed["closed_at"].fillna(closed["close_date"] + _DAY))
-    past = stage_history[[key, "changed_at", "seq", "owner_id"]].dropna(subset=["owner_id"])
-    past = past.merge(moments, on=key).query("changed_at <= until").sort_values(["changed_at", "seq"])
-    then = _looked_up(opportunities[key], past.drop_duplicates(key, keep="last"), key, "owner_id")
-    owner = _known_owner(then.fillna(opportunities["owner_id"]), reps)
+    owner = _known_owner(pipeline.owner_at_close(opportunities, stage_history), reps)
     return opportunities.assign(owner_id=owner, team=_team(owner, reps))
 
 

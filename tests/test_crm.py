@@ -384,3 +384,24 @@ def test_powerbi_without_its_mapping_names_the_id_that_is_there_twice(tmp_path):
         crm.checks.DataError, match=r"Fact\.csv: 1 opportunity_id stands for rows with different contents \(302\)"
     ):
         crm.load(tmp_path / "raw.yaml")
+
+
+@pytest.mark.parametrize(("conversion", "rate"), [("close_date", 1.1), ("plan", 1.0), ("constant", 1.2)])
+def test_currencies_convert_at_the_rate_asked_for(tmp_path, conversion, rate):
+    deals = "opportunity_id,amount,currency,close_date,outcome\nd1,100,EUR,2026-08-01,won\nd2,100,USD,2026-09-30,won\n"
+    rates = "date,currency,rate\n2026-01-01,EUR,1.0\n2026-08-01,EUR,1.1\n2026-09-30,EUR,1.2\n"
+    folder = write(tmp_path / "x", opportunities=deals, fx_rates=rates, yaml="currency: USD\n")
+    company = crm.load(folder, conversion=conversion)
+    assert company.opportunities["amount"].tolist() == pytest.approx([100 * rate, 100])
+
+
+def test_a_conversion_that_does_not_exist_is_refused():
+    with pytest.raises(ParameterError, match=r"conversion: 'plans'.*Did you mean 'plan'"):
+        crm.load("sample", conversion="plans")
+
+
+def test_moments_are_shown_by_the_clocks_of_the_source(tmp_path):
+    deals = "opportunity_id,amount,close_date,closed_at,outcome\nd1,100,2026-09-30,2026-10-01T03:00:00Z,lost\n"
+    folder = write(tmp_path / "x", opportunities=deals, yaml="time_zone: America/New_York\n")
+    company = crm.load(folder, as_of="2026-10-31")
+    assert str(company.opportunities["closed_at"].iloc[0]) == "2026-09-30 23:00:00"

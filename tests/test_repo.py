@@ -29,13 +29,14 @@ MAY_IMPORT = {
     "metrics": {"checks"},
     "stats": {"checks"},
     "pipeline": FOUNDATION | {"stats"},
-    "crm": FOUNDATION,
+    "deal_rules": FOUNDATION | {"pipeline", "stats"},
+    "crm": FOUNDATION | {"pipeline"},
     "report": FOUNDATION | {"metrics"},
     "engine": FOUNDATION | {"metrics", "crm", "report"},
     "cli": FOUNDATION | {"metrics", "crm", "report", "engine"},
     "__main__": {"cli"},
     "__init__": set(),
-} | {question: FOUNDATION | {"pipeline", "stats"} for question in QUESTIONS}
+} | {question: FOUNDATION | {"pipeline", "deal_rules", "stats"} for question in QUESTIONS}
 
 
 def imports(path: Path) -> set[str]:

@@ -1,6 +1,7 @@
 """Everything that reads: a folder of CRM exports, or the sample, as one `Company`."""
 
 import hashlib
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
@@ -22,7 +23,9 @@ def load(
     where: str | None = POPULATION,
     measure: str = "amount",
     names: str = "full",
+    conversion: str = "close_date",
     max_barred: float = 0.05,
+    is_barring: bool = True,
     fiscal_start_month: int | None = None,
     fiscal_year_named_by: str | None = None,
 ) -> Company:
@@ -41,9 +44,14 @@ def load(
         Which money is ``amount``: ``amount``, ``arr`` or ``acv``.
     names
         How people are shown: ``full``, ``initials`` or ``codes``.
+    conversion
+        Which exchange rate: of the ``close_date``, of the ``plan`` or ``constant``; see `currency.converted`.
     max_barred
         Share of rows that may be barred before a field is withheld, or set aside before
         loading stops.
+    is_barring
+        Whether faulty fields are made missing; without it they stay as the CRM has them, for
+        totals to be compared with its own.
     fiscal_start_month, fiscal_year_named_by
         The fiscal calendar, where it is not the source's.
 
@@ -67,7 +75,8 @@ def load(
     """
     if not 0 <= max_barred <= 1:
         raise checks.ParameterError(f"max_barred: {max_barred} is no share. Use 0 to 1, e.g. 0.05.")
-    taken = _sample(max_barred) if str(source) == "sample" else intake.of_folder(source, max_barred=max_barred)
+    faults = rules.FAULTS if is_barring else ()
+    taken = _taken(source, max_barred=max_barred, faults=faults)
     described = taken.source
     calendar = Calendar(
         fiscal_start_month or described.fiscal_start_month, fiscal_year_named_by or described.fiscal_named_by
@@ -76,16 +85,17 @@ def load(
     day = replay.chosen_day(as_of, latest, label=described.label)
     stood = _on(day, latest, taken, calendar)
     money, money_notes = currency.reporting(stood.tables, described.currency)
-    tables, converted = currency.converted(stood.tables, money)
+    tables, converted = currency.converted(stood.tables, money, conversion=conversion, as_of=day, calendar=calendar)
     tables, found = rules.held_to(rules.ON_THE_DAY, rules.Case(tables, described.stages, described.time_zone, day))
     findings = [*taken.findings, *converted, *found]
     everything = tables["opportunities"]
     deals = population.measured(population.chosen(everything, where or ""), measure)
     tables = people.shown(tables | {"all_opportunities": everything, "opportunities": deals}, names)
     return Company(
-        **tables,
+        **replay.in_local_time(tables, described.time_zone),
         as_of=day,
         data_through=replay.latest_event(tables, described.time_zone) or day,
+        time_zone=described.time_zone,
         calendar=calendar,
         currency=money,
         source=described.label,
@@ -99,10 +109,13 @@ def load(
     )
 
 
-def _sample(max_barred: float) -> intake.Intake:
+def _taken(source: str | Path, *, max_barred: float, faults: Sequence[rules.Rule]) -> intake.Intake:
+    if str(source) != "sample":
+        return intake.of_folder(source, max_barred=max_barred, faults=faults)
     code = b"".join(path.read_bytes() for path in sorted(Path(sample.__file__).parent.glob("*.py")))
     described = sources.from_mapping(sample.SOURCE, label="sample", where="sample.SOURCE")
-    return intake.of_frames(sample.tables(), described, sha256=hashlib.sha256(code).hexdigest(), max_barred=max_barred)
+    digest = hashlib.sha256(code).hexdigest()
+    return intake.of_frames(sample.tables(), described, sha256=digest, max_barred=max_barred, faults=faults)
 
 
 def _on(day: date, latest: date | None, taken: intake.Intake, calendar: Calendar) -> replay.Stood:

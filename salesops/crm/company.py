@@ -15,7 +15,8 @@ class Company:
 
     Each table of the data model is a frame with its canonical columns; one the source does
     not have is empty. ``opportunities`` is the population after ``where`` and ``measure``;
-    ``all_opportunities`` is before them.
+    ``all_opportunities`` is before them. Moments are in the source's own time zone, without a
+    mark: a loss at 23:00 on the last day of a quarter belongs to that quarter.
     """
 
     opportunities: pd.DataFrame
@@ -40,6 +41,7 @@ class Company:
     data_through: date
     calendar: Calendar
     currency: str
+    time_zone: str
     source: str
     where: str
     measure: str

@@ -1,13 +1,14 @@
 """From a source to checked tables: read, map, tell the outcome, hold to the rules."""
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 
 from salesops import checks
-from salesops.crm import exclusions, mapping, model, outcomes, reading, replay, rules
+from salesops.crm import copies, exclusions, exports, guesses, mapping, model, outcomes, reading, replay, rules, shapes
 from salesops.crm import source as sources
 from salesops.crm.source import FILE, Source
 
@@ -24,33 +25,58 @@ class Intake(NamedTuple):
     inputs: pd.DataFrame
 
 
-def of_folder(path: str | Path, *, max_barred: float) -> Intake:
+def of_folder(path: str | Path, *, max_barred: float, faults: Sequence[rules.Rule] = rules.FAULTS) -> Intake:
     """The checked tables of a folder or a source.yaml."""
-    source = sources.read(Path(path))
-    raws = reading.read_tables(source)
-    mapped = {table: mapping.mapped(raw, table, source) for table, raw in raws.items()}
+    if copies.is_folder(Path(path)):
+        kept = copies.read(Path(path))
+        taken = of_frames(kept.tables, kept.source, sha256=kept.sha256, max_barred=max_barred, faults=faults)
+        return taken._replace(notes=kept.notes)
+    exported, mapped = as_mapped(shapes.recognised(sources.read(Path(path))))
+    return of_mapped(exported, mapped, max_barred=max_barred, faults=faults)
+
+
+def of_mapped(
+    exported: exports.Exported,
+    mapped: dict[str, mapping.Mapped],
+    *,
+    max_barred: float,
+    faults: Sequence[rules.Rule] = rules.FAULTS,
+) -> Intake:
+    """Checked tables of a source that is read and mapped."""
+    raws = exported.raws
     frames = {table: one.frame for table, one in mapped.items()}
-    findings = [finding for one in mapped.values() for finding in one.findings]
-    notes = list(dict.fromkeys(note for one in mapped.values() for note in one.notes))
+    if "stages" in frames:
+        frames["stages"] = outcomes.told_by_probability(frames["stages"])
+    source, guessed = guesses.with_stages(exported.source, frames)
+    findings = exported.findings + [finding for one in mapped.values() for finding in one.findings]
+    notes = guessed + list(dict.fromkeys(note for one in mapped.values() for note in one.notes))
     labels = {table: raw.file for table, raw in raws.items()}
     inputs = [(table, len(raw.frame), raw.sha256) for table, raw in raws.items()]
     if source.text:
         inputs.append((FILE, 0, hashlib.sha256(source.text.encode()).hexdigest()))
-    tables, found = _checked(frames, source, labels, max_barred)
+    tables, found = _checked(frames, source, labels, max_barred, faults)
     spelt, looked_up = _lookups(tables["opportunities"], source)
     inputs += looked_up
     return Intake(tables, source, findings + found + spelt, notes, _inputs(inputs))
 
 
-def of_frames(frames: rules.Tables, source: Source, *, sha256: str, max_barred: float) -> Intake:
+def as_mapped(source: Source) -> tuple[exports.Exported, dict[str, mapping.Mapped]]:
+    """The tables of a source as they came, and under canonical names."""
+    exported = exports.read(source)
+    return exported, {table: mapping.mapped(raw, table, exported.source) for table, raw in exported.raws.items()}
+
+
+def of_frames(
+    frames: rules.Tables, source: Source, *, sha256: str, max_barred: float, faults: Sequence[rules.Rule] = rules.FAULTS
+) -> Intake:
     """Checked tables of frames that are canonical already, such as the sample's."""
-    tables, findings = _checked(frames, source, {}, max_barred)
+    tables, findings = _checked(frames, source, {}, max_barred, faults)
     inputs = [(table, len(frame), sha256) for table, frame in frames.items() if len(frame)]
     return Intake(tables, source, findings, [], _inputs(inputs))
 
 
 def _checked(
-    frames: rules.Tables, source: Source, labels: dict[str, str], max_barred: float
+    frames: rules.Tables, source: Source, labels: dict[str, str], max_barred: float, faults: Sequence[rules.Rule]
 ) -> tuple[rules.Tables, list[exclusions.Finding]]:
     tables = {table: frames.get(table, model.conform(pd.DataFrame(), table)) for table in model.TABLES}
     if tables["stages"].empty:
@@ -70,11 +96,11 @@ def _checked(
         findings += repeated
     tables = {table: frame.reset_index(drop=True) for table, frame in tables.items()}
     tables["opportunities"], typed = _with_types(tables["opportunities"])
-    tables, faults = rules.held_to(rules.FAULTS, rules.Case(tables, source.stages, source.time_zone))
+    tables, barred = rules.held_to(faults, rules.Case(tables, source.stages, source.time_zone))
     if "product" not in source.lookups:
         products = tables["opportunities"]["product"]
-        faults += misspelt(products, usual_spellings(products), where="the other deals")
-    return _with_qualified(tables, source), findings + typed + faults
+        barred += misspelt(products, usual_spellings(products), where="the other deals")
+    return _with_qualified(tables, source), findings + typed + barred
 
 
 def _with_types(deals: pd.DataFrame) -> tuple[pd.DataFrame, list[exclusions.Finding]]:

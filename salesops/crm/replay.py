@@ -6,7 +6,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from salesops import checks, periods
-from salesops.crm import coercion, outcomes, rules
+from salesops.crm import coercion, model, outcomes, rules
 from salesops.crm.rules import Tables, local_day
 from salesops.crm.source import Source
 
@@ -58,6 +58,26 @@ def latest_event(tables: Tables, zone: str) -> date | None:
     days.append(deals["last_activity_date"].max())
     known = [day for day in days if not pd.isna(day)]
     return max(known).date() if known else None
+
+
+def in_local_time(tables: Tables, zone: str) -> Tables:
+    """The tables with every moment as the clocks of a time zone showed it.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"changed_at": pd.to_datetime(["2026-10-01 03:00"]).astype("datetime64[us]")})
+    >>> str(in_local_time({"stage_history": table}, "America/New_York")["stage_history"]["changed_at"].iloc[0])
+    '2026-09-30 23:00:00'
+    """
+    if zone == "UTC":
+        return tables
+    kinds = {name: [column.name for column in columns if column.kind == "ts"] for name, columns in model.TABLES.items()}
+    kinds["all_opportunities"] = kinds["opportunities"]
+    moved = {
+        name: frame.assign(**{column: rules.local(frame[column], zone) for column in kinds[name] if column in frame})
+        for name, frame in tables.items()
+    }
+    return tables | moved
 
 
 def chosen_day(as_of: date | str | None, latest: date | None, *, label: str) -> date:

@@ -185,9 +185,12 @@ def no_date(field: str, *, closed: bool | None = None) -> Callable[[pd.DataFrame
 
 def local_day(moments: pd.Series, zone: str) -> pd.Series:
     """The day on which UTC moments fall in a time zone."""
-    if zone == "UTC":
-        return moments.dt.normalize()
-    return moments.dt.tz_localize("UTC").dt.tz_convert(zone).dt.tz_localize(None).dt.normalize()
+    return local(moments, zone).dt.normalize()
+
+
+def local(moments: pd.Series, zone: str) -> pd.Series:
+    """UTC moments as the clocks of a time zone showed them."""
+    return moments if zone == "UTC" else moments.dt.tz_localize("UTC").dt.tz_convert(zone).dt.tz_localize(None)
 
 
 def _finding(rule: Rule, frame: pd.DataFrame, broken: pd.Series) -> Finding:

@@ -7,7 +7,7 @@ from typing import Any
 import nbformat
 from nbformat import NotebookNode
 
-from salesops import metrics, report, words
+from salesops import crm, metrics, report, words
 from salesops.engine import deals, execute, figures, index, kinds, plan, publish, record
 from salesops.periods import Period
 from salesops.report.block import Block
@@ -113,14 +113,18 @@ def _period(period: Period | None) -> dict[str, str | None]:
 
 def _meta(each: plan.Loaded, said: figures.Said, content: dict[str, Any], out: Path) -> dict[str, Any]:
     job, company = each.job, each.company
-    set_aside = company.exclusions.loc[company.exclusions["action"] == "set_aside", "n"].sum()
+    found = company.exclusions.groupby("action")["n"].sum()
     facts = {name: content[name] for name in ("report", "run_id", "as_of", "period", "status", "inputs", "code")}
     return facts | {
         "title": _title(each, said),
         "period_complete": each.period is not None and each.period.is_complete(company.as_of),
         "data_through": company.data_through.isoformat(),
         "rows_read": sum(entry["rows"] for entry in content["inputs"] if entry["table"] == "opportunities"),
-        "rows_set_aside": int(set_aside),
+        "rows_set_aside": int(found.get("set_aside", 0)),
+        "rows_barred": int(found.get("barred", 0)),
+        "rows_repaired": int(found.get("repaired", 0)),
+        "ties": each.ties,
+        "where": company.where if company.where != crm.POPULATION else None,
         "source": company.source,
         "currency": company.currency,
         "parameters": [

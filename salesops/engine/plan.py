@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from salesops import crm
 from salesops.checks import ParameterError, did_you_mean
+from salesops.crm import reconciliation
 from salesops.engine import catalog, parameters, publish, schema
 from salesops.engine.parameters import Value
 from salesops.periods import Period
@@ -34,6 +35,11 @@ class Job(NamedTuple):
     notebook: Path
     values: dict[str, Value]
 
+    @property
+    def source(self) -> str:
+        """Where its data come from, as given."""
+        return str(self.values["source"].value) if "source" in self.values else "sample"
+
 
 class Loaded(NamedTuple):
     """A job with the company and the period it is about."""
@@ -41,6 +47,7 @@ class Loaded(NamedTuple):
     job: Job
     company: Any
     period: Period | None
+    ties: bool | None = None  # whether the CRM's own totals agree; None where nobody stated them
 
     @property
     def as_of(self) -> str:
@@ -89,9 +96,11 @@ def load(wanted: list[Job], for_each: str | None, say: Callable[[str], None]) ->
     """
     companies: dict[str, Any] = {}
     loaded = [_loaded(job, companies) for job in wanted]
+    compared = {source: _ties(source) for source in {each.job.source for each in loaded}}
+    loaded = [each._replace(ties=compared[each.job.source]) for each in loaded]
     if for_each:
         parts = [job for each in loaded for job in _parts(each, for_each, say)]
-        loaded = [_loaded(job, companies) for job in parts]
+        loaded = [_loaded(job, companies)._replace(ties=compared[job.source]) for job in parts]
     return loaded
 
 
@@ -162,6 +171,11 @@ def _loaded(job: Job, companies: dict[str, Any]) -> Loaded:
         dated = job.values | {"as_of": Value(company.as_of, "the latest recorded event")}
         return Loaded(job._replace(values=dated), company, period)
     return Loaded(job, company, period)
+
+
+def _ties(source: str) -> bool | None:
+    bridge = reconciliation.beside(source)
+    return bridge.ties if bridge else None
 
 
 def _parts(each: Loaded, column: str, say: Callable[[str], None]) -> list[Job]:

@@ -24,7 +24,7 @@ def render(notebook: NotebookNode, meta: Mapping[str, object]) -> str:
         With outputs; code, prompts and the page's own block are left away.
     meta
         report, title, run_id, as_of, period, period_complete, data_through, rows_read,
-        rows_set_aside, source, currency, status, parameters, inputs, code, packages,
+        rows_set_aside, rows_barred, rows_repaired, ties, source, currency, status, parameters, inputs, code, packages,
         previous, deals_href; what is absent is not shown.
 
     Returns
