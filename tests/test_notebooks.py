@@ -8,7 +8,7 @@ import pytest
 from conftest import ROOT
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-COMMON = ["source", "as_of", "period", "where", "measure", "fiscal_start_month", "fiscal_year_named_by", "names"]
+COMMON = ["source", "as_of", "period", "where", "measure", "fiscal_start_month", "fiscal_year_named_by", "names", "conversion"]
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
@@ -21,8 +21,8 @@ def parameters(path) -> list[ast.AnnAssign]:
     return [node for node in ast.parse(cell.source).body if isinstance(node, ast.AnnAssign)]
 
 
-def test_there_are_four_reports():
-    assert [path.stem for path in NOTEBOOKS] == ["forecast", "funnel", "rep_performance", "win_loss"]
+def test_there_are_five_reports():
+    assert [path.stem for path in NOTEBOOKS] == ["data_quality", "forecast", "funnel", "rep_performance", "win_loss"]
 
 
 @every_notebook
