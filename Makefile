@@ -16,8 +16,9 @@ test: $(READY)  ## all tests, with reduced simulation counts
 lab: $(READY)  ## JupyterLab on the notebooks
 	$(BIN)/jupyter lab notebooks
 
-bench: $(READY)  ## full counts: make bench NAME=coverage; all of them without NAME
+bench: $(READY)  ## full counts: make bench NAME=coverage; without NAME all of them and the tests marked full
 	for script in benchmarks/$(or $(NAME),*).py; do $(BIN)/python $$script || exit 1; done
+	$(if $(NAME),,$(BIN)/python -m pytest -m full)
 
 strip: $(READY)  ## notebooks as they are committed
 	$(BIN)/python tests/strip.py notebooks/*.ipynb

@@ -59,3 +59,11 @@ def test_the_sample_and_its_exports_are_recognised(tmp_path):
     text = recognition.table(tmp_path / "sf")
     for name in sample.tables(size=60):
         assert f" {name} " in text
+
+
+def test_of_hundreds_of_unmapped_columns_the_first_are_named(tmp_path):
+    names = [f"extra_{number:03d}" for number in range(40)]
+    header = ",".join(["opportunity_id", "outcome", *names])
+    (tmp_path / "opportunities.csv").write_text(f"{header}\nd1,won{',1' * 40}\n", encoding="utf-8")
+    text = recognition.table(tmp_path)
+    assert "x_extra_011 and 28 more" in text and "x_extra_012" not in text

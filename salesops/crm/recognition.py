@@ -30,6 +30,8 @@ COLUMNS_SWITCH_ON = {
     "next_step": "completeness of next steps",
 }
 
+MOST = 12  # unmapped columns named; a CRM has hundreds
+
 
 def table(source: str | Path) -> str:
     """What is recognised of a source, as text for a person.
@@ -106,7 +108,8 @@ def _columns(exported: exports.Exported, mapped: dict[str, mapping.Mapped]) -> l
         if pairs or kept:
             lines += ["", f"{name}: column ← theirs"]
             lines += [f"  {line}" for line in _aligned(("column", "theirs"), pairs)[1:]] if pairs else []
-            lines += [f"  kept, mapped to nothing: {', '.join(kept)}"] if kept else []
+            more = f" and {len(kept) - MOST} more" if len(kept) > MOST else ""
+            lines += [f"  kept, mapped to nothing: {', '.join(kept[:MOST])}{more}"] if kept else []
     return lines
 
 
