@@ -369,7 +369,7 @@ def moved_sentence(impacts: pd.DataFrame) -> str:
     >>> table = pd.DataFrame({"rule": ["skipped a stage"], "metric": "win_rate", "n_left_out": 40, "with_value": 0.24,
     ...                       "without_value": 0.21, "difference": -0.03})
     >>> moved_sentence(table)
-    'Without the 40 deals marked skipped a stage, the win rate would read 21 % instead of 24 %.'
+    'Without the deals marked skipped a stage, the win rate would read 21 % instead of 24 %.'
     >>> moved_sentence(table.assign(difference=0.001))
     'No fault moves the win rate by as much as a point.'
     """
@@ -380,7 +380,7 @@ def moved_sentence(impacts: pd.DataFrame) -> str:
     row = rates.loc[rates["difference"].abs().idxmax()]
     if abs(row["difference"]) < 0.01:
         return "No fault moves the win rate by as much as a point."
-    marked = f"the {words.count(row['n_left_out'])} deals marked {row['rule']}"
+    marked = f"the deals marked {row['rule']}"
     was, now = words.rate(row["with_value"]), words.rate(row["without_value"])
     return f"Without {marked}, the win rate would read {now} instead of {was}."
 

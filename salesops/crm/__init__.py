@@ -75,8 +75,7 @@ def load(
     """
     if not 0 <= max_barred <= 1:
         raise checks.ParameterError(f"max_barred: {max_barred} is no share. Use 0 to 1, e.g. 0.05.")
-    faults = rules.FAULTS if is_barring else ()
-    taken = _taken(source, max_barred=max_barred, faults=faults)
+    taken = _taken(source, max_barred=max_barred, faults=rules.FAULTS if is_barring else ())
     described = taken.source
     calendar = Calendar(
         fiscal_start_month or described.fiscal_start_month, fiscal_year_named_by or described.fiscal_named_by
