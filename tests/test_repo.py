@@ -22,6 +22,7 @@ CONDA_NAMES = {"duckdb": "python-duckdb", "matplotlib": "matplotlib-base"}
 
 # What each layer may import of salesops; a question may import pipeline, stats, periods, checks and words only.
 FOUNDATION = {"checks", "periods", "words"}
+WIN_MODEL = FOUNDATION | {"pipeline", "landmark", "leaks", "stats"}
 MAY_IMPORT = {
     "checks": set(),
     "words": set(),
@@ -30,6 +31,14 @@ MAY_IMPORT = {
     "stats": {"checks"},
     "pipeline": FOUNDATION | {"stats"},
     "deal_rules": FOUNDATION | {"pipeline", "stats"},
+    "landmark": FOUNDATION | {"pipeline", "stats"},
+    "leaks": FOUNDATION | {"pipeline", "landmark", "stats"},
+    "drivers": WIN_MODEL,
+    "win_model": WIN_MODEL,
+    "cohorts": FOUNDATION | {"pipeline", "stats"},
+    "competition": FOUNDATION | {"pipeline", "landmark", "stats"},
+    "mix": FOUNDATION | {"pipeline", "stats"},
+    "before_after": FOUNDATION | {"pipeline", "stats"},
     "crm": FOUNDATION | {"pipeline"},
     "report": FOUNDATION | {"metrics"},
     "engine": FOUNDATION | {"metrics", "crm", "report"},
