@@ -220,6 +220,26 @@ def year_before(period: Period, calendar: Calendar = Calendar()) -> Period:
     return _span(_add_months(period.start, -12), _add_months(period.end, -12))
 
 
+def same_position(earlier: Period, period: Period, as_of: date) -> Period:
+    """As much of an earlier period as has passed of this one; all of it once this one is complete.
+
+    Deals bunch at the end of a quarter, so a part is never compared with a whole.
+
+    Examples
+    --------
+    >>> now, before = quarter(date(2026, 8, 1)), quarter(date(2026, 5, 1))
+    >>> same_position(before, now, date(2026, 7, 17))
+    Period(label='2026Q2, first 17 days', start=datetime.date(2026, 4, 1), end=datetime.date(2026, 4, 17))
+    >>> same_position(before, now, date(2026, 9, 30)) == before
+    True
+    """
+    if period.is_complete(as_of):
+        return earlier
+    days = (as_of - period.start).days + 1
+    end = min(earlier.end, earlier.start + timedelta(days=days - 1))
+    return Period(f"{earlier.label}, first {days} {'days' if days > 1 else 'day'}", earlier.start, end)
+
+
 def quarter_ahead(as_of: date, calendar: Calendar = Calendar()) -> Period:
     """The quarter to forecast: the one still running, or the next once it has ended.
 
@@ -243,6 +263,17 @@ def trailing_quarters(period: Period, n: int, calendar: Calendar = Calendar()) -
     while len(found) < n:
         found.append(previous(found[-1], calendar))
     return found[::-1]
+
+
+def trailing_months(period: Period, n: int) -> list[Period]:
+    """The `n` calendar months up to the one that holds the period's last day, oldest first.
+
+    Examples
+    --------
+    >>> [each.label for each in trailing_months(quarter(date(2026, 2, 1)), 4)]
+    ['2025-12', '2026-01', '2026-02', '2026-03']
+    """
+    return [month(_add_months(period.end.replace(day=1), back)) for back in range(1 - n, 1)]
 
 
 def quarters_between(first: date, last: date, calendar: Calendar = Calendar()) -> list[Period]:

@@ -393,6 +393,43 @@ def ages(opportunities: pd.DataFrame, *, start: str, as_of: date) -> pd.DataFram
     return opportunities.assign(started_at=opportunities[start], days=days, cause=cause)[days >= 0]
 
 
+def won_in_time(opportunities: pd.DataFrame, *, days: int, start: str, as_of: date) -> pd.DataFrame:
+    """Deals old enough to tell whether they were won within so many days of a start, and whether they were.
+
+    Every deal had the same time, so cohorts of different age compare. A deal that started fewer
+    than `days` before `as_of` is left out even if it has ended: quick ends alone would remain.
+
+    Parameters
+    ----------
+    opportunities
+        As for `ages`.
+    days
+        Time each deal has.
+    start
+        Column with the moment the clock starts.
+    as_of
+        Last day used.
+
+    Returns
+    -------
+    DataFrame
+        The deals with ``started_at``; ``is_won`` says whether in time, ``is_closed`` is true.
+
+    Examples
+    --------
+    >>> deals = pd.DataFrame({
+    ...     "created_date": pd.to_datetime(["2026-01-01", "2026-01-01", "2026-07-01"]), "closed_at": pd.NaT,
+    ...     "close_date": pd.to_datetime(["2026-02-01", "2026-06-01", "2026-07-02"]),
+    ...     "is_closed": True, "is_won": True,
+    ... }).astype({"closed_at": "datetime64[us]"})
+    >>> won_in_time(deals, days=90, start="created_date", as_of=date(2026, 7, 31))["is_won"].tolist()
+    [True, False]
+    """
+    rows = ages(opportunities, start=start, as_of=as_of)
+    rows = rows[rows["started_at"].dt.normalize() + days * _DAY <= pd.Timestamp(as_of)]
+    return rows.assign(is_won=(rows["cause"] == "won") & (rows["days"] <= days), is_closed=True)
+
+
 def _stage_map(stages: pd.DataFrame) -> pd.DataFrame:
     """Each stage once, as last defined, with its place among the open ones of its pipeline."""
     known = stages.sort_values("valid_from", kind="stable", na_position="first")

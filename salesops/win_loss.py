@@ -4,11 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from statsmodels.stats.multitest import multipletests
 
 from salesops import checks, pipeline, words
 from salesops.periods import Period
-from salesops.stats import proportions
+from salesops.stats import multiplicity, proportions
 
 MIN_N = 20  # closed deals below which a group is shown but never ranked or named
 
@@ -196,65 +195,6 @@ def outcome_counts(opportunities: pd.DataFrame, period: Period) -> pd.DataFrame:
     return pd.DataFrame([{"n": len(closed), "n_open_count": len(parts["open"])} | counts | amounts | known])
 
 
-def loss_reasons(opportunities: pd.DataFrame, *, confidence: float = 0.95) -> pd.DataFrame:
-    """Why closed deals were lost: each reason's share of the lost, by count and by money.
-
-    Parameters
-    ----------
-    opportunities
-        Closed deals with ``is_closed``, ``is_won``, ``loss_reason`` and ``amount``.
-    confidence
-        Level of the Sison-Glaz intervals, which hold for all reasons together.
-
-    Returns
-    -------
-    DataFrame
-        One row per reason, the missing reason included, most frequent first: ``loss_reason``,
-        ``n`` (all lost), ``reason_count``, ``loss_share`` with interval, ``reason_amount``,
-        ``value_loss_share`` (missing where no lost deal has an amount).
-
-    Metrics
-    -------
-    loss_share : rate, closed, none, reason_count / n, is_won
-        Lost deals with this reason over all lost deals (no-decision included) closed in the period.
-    value_loss_share : rate, closed, none, reason_amount / all_lost_amount, is_won amount lost_amount
-        Amount of the lost deals with this reason over the amount of all lost deals closed in the period.
-
-    References
-    ----------
-    Sison & Glaz (1995), J. Am. Stat. Assoc. 90:366-369.
-
-    Examples
-    --------
-    >>> deals = pd.DataFrame({
-    ...     "is_closed": True, "is_won": [False, False, False, True],
-    ...     "loss_reason": ["Price", "Price", None, None], "amount": [10.0, 20.0, 30.0, 40.0],
-    ... })
-    >>> loss_reasons(deals)[["loss_reason", "n", "loss_share", "value_loss_share"]].round(2)
-      loss_reason  n  loss_share  value_loss_share
-    0       Price  3        0.67               0.5
-    1         NaN  3        0.33               0.5
-    """
-    checks.require_columns(opportunities, ["is_closed", "is_won", "loss_reason", "amount"])
-    lost = opportunities[opportunities["is_closed"] & ~opportunities["is_won"]]
-    table = (
-        lost.groupby("loss_reason", observed=True, dropna=False)
-        .agg(reason_count=("is_won", "size"), reason_amount=("amount", "sum"))
-        .sort_values("reason_count", ascending=False, kind="stable")
-        .reset_index()
-    )
-    low, high = proportions.simultaneous_intervals(table["reason_count"], confidence)
-    total = table["reason_amount"].sum()
-    return table.assign(
-        n=len(lost),
-        loss_share=table["reason_count"] / len(lost) if len(lost) else np.nan,
-        loss_share_low=low,
-        loss_share_high=high,
-        all_lost_amount=total,
-        value_loss_share=table["reason_amount"] / total if total else np.nan,
-    )
-
-
 def win_rate_by_period(
     opportunities: pd.DataFrame, periods: Sequence[Period], *, confidence: float = 0.95
 ) -> pd.DataFrame:
@@ -290,12 +230,12 @@ def win_rate_by_period(
     ]
 
 
-def group_differences(rates: pd.DataFrame, by: str, *, min_n: int = MIN_N, rate: float = 0.10) -> pd.DataFrame:
+def group_differences(rates: pd.DataFrame, by: str, *, min_n: int = MIN_N) -> pd.DataFrame:
     """Which groups win more or less often than all the others together.
 
     Each group of at least `min_n` closed deals is compared with the rest by Newcombe's
-    interval and a score test; Benjamini-Hochberg over all groups compared decides which are
-    named.
+    interval and a score test; the p-values are adjusted by Holm over the groups compared. What may
+    be named is decided with everything else the report looks at: `stats.multiplicity.named_together`.
 
     Parameters
     ----------
@@ -303,14 +243,12 @@ def group_differences(rates: pd.DataFrame, by: str, *, min_n: int = MIN_N, rate:
         A table of `win_rate` by `by`.
     min_n
         Smallest group compared.
-    rate
-        False discovery rate of the family.
 
     Returns
     -------
     DataFrame
         One row per compared group, largest difference first: `by`, ``n``,
-        ``win_rate_difference`` with interval (0-1), ``p_value``, ``is_named``.
+        ``win_rate_difference`` with interval (0-1), ``p_value``.
 
     Metrics
     -------
@@ -319,15 +257,15 @@ def group_differences(rates: pd.DataFrame, by: str, *, min_n: int = MIN_N, rate:
 
     References
     ----------
-    Benjamini & Hochberg (1995), J. R. Statist. Soc. B 57:289-300.
+    Newcombe (1998), Statist. Med. 17:873-890; Holm (1979), Scand. J. Statist. 6:65-70.
 
     Examples
     --------
     >>> rates = pd.DataFrame({"segment": ["SMB", "Enterprise"], "n": [200, 100], "won_count": [30, 45]})
-    >>> group_differences(rates, "segment")[["segment", "win_rate_difference", "is_named"]].round(2)
-          segment  win_rate_difference  is_named
-    0         SMB                 -0.3      True
-    1  Enterprise                  0.3      True
+    >>> group_differences(rates, "segment")[["segment", "win_rate_difference", "p_value"]].round(2)
+          segment  win_rate_difference  p_value
+    0         SMB                 -0.3      0.0
+    1  Enterprise                  0.3      0.0
     """
     large = rates[(rates["n"] >= min_n) & (rates["n"].sum() - rates["n"] >= min_n)]
     rest = {"n": rates["n"].sum() - large["n"], "won": rates["won_count"].sum() - large["won_count"]}
@@ -344,40 +282,35 @@ def group_differences(rates: pd.DataFrame, by: str, *, min_n: int = MIN_N, rate:
             )
         )
     )
-    table["p_value"] = proportions.score_test(large["won_count"], large["n"], rest["won"], rest["n"])
-    table["is_named"] = multipletests(table["p_value"], rate, "fdr_bh")[0] if len(table) else False
+    tested = proportions.score_test(large["won_count"], large["n"], rest["won"], rest["n"])
+    table["p_value"] = multiplicity.holm(tested)
     return table.sort_values("win_rate_difference", key=np.abs, ascending=False, kind="stable", ignore_index=True)
 
 
 def headlines(
     now: pd.DataFrame,
     before: pd.DataFrame,
-    differences: pd.DataFrame,
-    reasons: pd.DataFrame,
     *,
-    by: str,
     period: Period,
     prior: Period,
+    mix: str,
+    drivers: Sequence[str],
+    competitor: str,
     deals: str = "deals",
 ) -> list[str]:
-    """The findings in sentences, most important first.
+    """The findings in sentences, most important first; at most six.
 
     Parameters
     ----------
     now, before
         One-row tables of `win_rate` for `period` and the period before it.
-    differences
-        Of `group_differences` by `by`.
-    reasons
-        Of `loss_reasons`.
+    mix, drivers, competitor
+        What `mix.sentence`, `driver_findings.headlines` and `competition.competitor_sentence` say.
     deals
         Which deals the rate is of; see `pipeline.population_name`.
     """
-    return [
-        rate_sentence(now.iloc[0], before.iloc[0], period=period, prior=prior, deals=deals),
-        groups_sentence(differences, by),
-        reasons_sentence(reasons),
-    ]
+    first = rate_sentence(now.iloc[0], before.iloc[0], period=period, prior=prior, deals=deals)
+    return [first, mix, *list(drivers)[:3], competitor]
 
 
 def rate_sentence(
@@ -442,34 +375,6 @@ def groups_sentence(differences: pd.DataFrame, by: str) -> str:
         f"{words.group(first[by])} wins {'more' if gap > 0 else 'less'} often than the other deals, "
         f"by {words.points(abs(gap))} (likely between {near:.0f} and {far:.0f})."
     )
-
-
-def reasons_sentence(reasons: pd.DataFrame, *, min_n: int = MIN_N, most_missing: float = 0.30) -> str:
-    """Why we lose, named only when a reason stands clear of the next and most losses have one.
-
-    Examples
-    --------
-    >>> table = pd.DataFrame({"loss_reason": ["Price", "Timing"], "n": 120, "reason_count": [80, 40],
-    ...     "loss_share": [0.67, 0.33], "loss_share_low": [0.58, 0.25], "loss_share_high": [0.76, 0.42]})
-    >>> reasons_sentence(table)
-    'Price is the reason given most often, for 67 % of the 120 lost deals.'
-    >>> reasons_sentence(table.assign(loss_share_high=0.9))
-    'No loss reason stands clear of the next (120 lost deals).'
-    """
-    lost = int(reasons["n"].max()) if len(reasons) else 0
-    if lost < min_n:
-        return f"Too few lost deals ({lost}) to say why we lose."
-    given = reasons[reasons["loss_reason"].notna()]
-    if given.empty:
-        return f"None of the {lost:,} lost deals carries a reason."
-    missing = 1 - given["reason_count"].sum() / lost
-    if missing > most_missing:
-        return f"{words.rate(missing)} of the {lost:,} lost deals carry no reason, too many to rank the others."
-    first, second = given.iloc[0], given.iloc[1] if len(given) > 1 else None
-    if second is not None and first["loss_share_low"] <= second["loss_share_high"]:
-        return f"No loss reason stands clear of the next ({lost:,} lost deals)."
-    share = words.rate(first["loss_share"])
-    return f"{first['loss_reason']} is the reason given most often, for {share} of the {lost:,} lost deals."
 
 
 def _rates(opportunities: pd.DataFrame, by: str | None, name: str, confidence: float) -> pd.DataFrame:

@@ -27,7 +27,16 @@ _UNIT_OF_SUFFIX = {
     "_count": "count",
     "_date": "date",
 }
-_ACRONYMS = {"crm": "CRM", "arr": "ARR", "acv": "ACV", "ets": "ETS", "sla": "SLA", "mase": "MASE", "wape": "WAPE"}
+_ACRONYMS = {
+    "auc": "AUC",
+    "crm": "CRM",
+    "arr": "ARR",
+    "acv": "ACV",
+    "ets": "ETS",
+    "sla": "SLA",
+    "mase": "MASE",
+    "wape": "WAPE",
+}
 _NAMED = {"n": "n", "won_count": "Won", "lost_count": "Lost", "open_count": "Open"}
 _METHODS = {
     "combination": "mean of the two",
@@ -35,7 +44,10 @@ _METHODS = {
     "seasonal_naive": "same quarter last year",
     "crm_probability": "the CRM's probabilities",
     "stage_history": "past deals in the stage",
+    "win_model": "the win model",
+    "base_rate": "the same chance for every deal",
 }
+_OF_COLUMNS = ("factor", "other_factor", "dimension")  # what stands in them is the name of a column
 _STATISTICS = {
     "mean": "mean",
     "median": "median",
@@ -358,13 +370,15 @@ def group(name: object, column: str = "") -> str:
     --------
     >>> group("SMB"), group(float("nan")), group(True), group(pd.Timestamp("2026-07-01"))
     ('SMB', '(none)', 'yes', '2026-07-01')
-    >>> group("seasonal_naive", "model"), group("seasonal_naive")
-    ('same quarter last year', 'seasonal_naive')
+    >>> group("seasonal_naive", "model"), group("seasonal_naive"), group("x_trial", "factor")
+    ('same quarter last year', 'seasonal_naive', 'Trial')
     """
     if is_missing(name):
         return NO_GROUP
     if column == "model":
         return _METHODS.get(str(name), str(name))
+    if column in _OF_COLUMNS:
+        return label(str(name))
     if isinstance(name, bool) or type(name).__name__ == "bool_":
         return "yes" if name else "no"
     return f"{name:%Y-%m-%d}" if isinstance(name, date) else str(name)

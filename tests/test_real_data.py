@@ -3,11 +3,13 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from conftest import ROOT, shared
 
-from salesops import cli
+from salesops import candidates, cli, crm, drivers, landmark, leaks
+from salesops.stats import multiplicity
 
 SOURCES = ROOT / "tests" / "sources"
 
@@ -152,3 +154,26 @@ def test_powerbi_weighted_pipeline(tmp_path):
     found = figure(report, "weighted_pipeline_amount", model="crm_probability")
     assert found["value"] == pytest.approx(rows["FactoredProductRevenue"].sum())
     assert found["n"] == rows["Opportunity ID"].nunique() == 486
+
+
+@pytest.mark.parametrize(("folder", "name"), [("maven-crm-sales-opportunities", "maven"), ("salvirt-b2b-win-loss", "salvirt")])
+def test_no_driver_is_claimed_that_a_permutation_of_the_outcome_would_give(folder, name):
+    shared(folder)
+    company = crm.load(SOURCES / name / "source.yaml", as_of="2017-12-31")
+    deals = landmark.deals(
+        company.opportunities, at="qualified", as_of=company.as_of, accounts=company.accounts, reps=company.reps
+    )
+    found = leaks.guard(deals, company.opportunities, factors=landmark.factors(deals), as_of=company.as_of)
+    factors = candidates.usable(candidates.candidates(deals, factors=leaks.clean(found)))
+    studied = landmark.studied(deals, company.period("all"), as_of=company.as_of).query("is_closed")
+    assert len(factors) >= 2 and len(studied) > 400
+
+    def tested(rows: pd.DataFrame) -> pd.DataFrame:
+        return multiplicity.named_together(drivers.factor_tests(rows, factors, controls=["quarter"]))[0]
+
+    rng = np.random.default_rng(0)
+    shuffled = [tested(studied.assign(is_won=rng.permutation(studied["is_won"]))) for _ in range(40)]
+    by_chance = np.quantile([table["p_value"].fillna(1).min() for table in shuffled], 0.05)
+    claimed = tested(studied).query("is_named")
+    assert (claimed["p_value"] < by_chance).all()
+    assert np.mean([table["is_named"].any() for table in shuffled]) <= 0.10 + 3 * np.sqrt(0.1 * 0.9 / 40)

@@ -22,7 +22,7 @@ CONDA_NAMES = {"duckdb": "python-duckdb", "matplotlib": "matplotlib-base"}
 
 # What each layer may import of salesops; a question may import pipeline, stats, periods, checks and words only.
 FOUNDATION = {"checks", "periods", "words"}
-WIN_MODEL = FOUNDATION | {"pipeline", "landmark", "leaks", "stats"}
+WIN_MODEL = FOUNDATION | {"pipeline", "landmark", "candidates", "leaks", "stats"}
 MAY_IMPORT = {
     "checks": set(),
     "words": set(),
@@ -32,15 +32,25 @@ MAY_IMPORT = {
     "pipeline": FOUNDATION | {"stats"},
     "deal_rules": FOUNDATION | {"pipeline", "stats"},
     "landmark": FOUNDATION | {"pipeline", "stats"},
-    "leaks": FOUNDATION | {"pipeline", "landmark", "stats"},
+    "candidates": FOUNDATION | {"landmark", "stats"},
+    "leaks": FOUNDATION | {"pipeline", "landmark", "candidates", "stats"},
     "drivers": WIN_MODEL,
+    "driver_findings": FOUNDATION | {"drivers", "candidates", "stats"},
     "win_model": WIN_MODEL,
     "cohorts": FOUNDATION | {"pipeline", "stats"},
-    "competition": FOUNDATION | {"pipeline", "landmark", "stats"},
+    "win_rates": FOUNDATION | {"pipeline", "stats"},
+    "competition": FOUNDATION | {"pipeline", "candidates", "stats"},
+    "loss_reasons": FOUNDATION | {"pipeline", "stats"},
     "mix": FOUNDATION | {"pipeline", "stats"},
     "before_after": FOUNDATION | {"pipeline", "stats"},
-    "waterfall": FOUNDATION | {"pipeline", "stats"},
+    "evenings": FOUNDATION,
+    "waterfall": FOUNDATION | {"pipeline", "evenings"},
+    "slippage": FOUNDATION | {"evenings", "stats"},
     "leads": FOUNDATION | {"pipeline", "stats"},
+    "lead_funnel": FOUNDATION | {"pipeline", "leads", "stats"},
+    "lead_routing": FOUNDATION | {"leads", "stats"},
+    "lead_speed": FOUNDATION | {"leads", "stats"},
+    "acquisition": FOUNDATION | {"stats"},
     "flow": FOUNDATION | {"pipeline", "stats"},
     "crm": FOUNDATION | {"pipeline"},
     "report": FOUNDATION | {"metrics"},

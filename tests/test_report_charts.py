@@ -91,6 +91,43 @@ def curves() -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
+def compared() -> pd.DataFrame:
+    """Effects of three levels of two factors, one of them named."""
+    return pd.DataFrame({
+        "factor": ["x_sponsor", "segment", "segment"], "level": ["Yes", "Mid", None], "reference": ["No", "SMB", "SMB"],
+        "n_level": [120, 80, 9], "gap": [0.08, -0.02, 0.01], "gap_low": [0.03, -0.07, -0.2],
+        "gap_high": [0.13, 0.03, 0.22], "is_named": [True, False, False],
+    })  # fmt: skip
+
+
+def months() -> pd.DataFrame:
+    share = np.array([0.2, 0.25, 0.22, 0.6, 0.24])
+    return pd.DataFrame({
+        "period": [f"2026-0{month}" for month in range(1, 6)], "win_rate": share, "centre": 0.23,
+        "limit_low": [0.1, 0.1, 0.12, 0.12, 0.12], "limit_high": [0.4, 0.4, 0.36, 0.36, 0.36], "is_signal": share > 0.5,
+    })  # fmt: skip
+
+
+def predictions() -> pd.DataFrame:
+    return pd.DataFrame({
+        "predicted": [0.1, 0.3, 0.5], "observed": [0.12, 0.28, 0.61], "observed_low": [0.08, 0.22, 0.33],
+        "observed_high": [0.17, 0.35, 0.83], "n": [200, 200, 12],
+    })  # fmt: skip
+
+
+def ends() -> pd.DataFrame:
+    return pd.DataFrame({
+        "cohort": ["2025Q4", "2026Q1", "2026Q2"], "n": [300, 310, 320], "so_far": [0.24, 0.15, 0.05],
+        "win_rate": [0.24, 0.22, np.nan], "win_rate_low": [0.2, 0.17, np.nan], "win_rate_high": [0.29, 0.28, np.nan],
+    })  # fmt: skip
+
+
+def pairs() -> pd.DataFrame:
+    rows = [("Cobalt", "SMB", 90, 0.1, True), ("Cobalt", None, 80, 0.3, False), ("Acuity", "SMB", 9, 0.5, False)]
+    frame = pd.DataFrame(rows, columns=["competitor", "segment", "n", "win_rate", "is_named"])
+    return frame.assign(win_rate_low=frame["win_rate"] - 0.05, win_rate_high=frame["win_rate"] + 0.05)
+
+
 def every_chart() -> dict[str, report.charts.Block]:
     chart = page().chart
     return {
@@ -98,6 +135,19 @@ def every_chart() -> dict[str, report.charts.Block]:
         "bars": chart.bars(shares(), value="share", by="reason", title="Price is named most", highlight="Price"),
         "lines": chart.lines(quarters(), value="win_rate", title="It rises"),
         "fan": chart.fan(history(), title="It may rise"),
+        "forest": chart.forest(
+            compared(),
+            value="gap",
+            by="factor",
+            level="level",
+            reference="reference",
+            n="n_level",
+            title="Sponsors help",
+        ),
+        "control": chart.control(months(), value="win_rate", title="April stands out"),
+        "calibration": chart.calibration(predictions(), title="They hold"),
+        "cohorts": chart.cohorts(ends(), so_far="so_far", expected="win_rate", title="They end alike"),
+        "grid": chart.grid(pairs(), value="win_rate", by="competitor", across="segment", title="Cobalt hurts in SMB"),
         "steps": chart.steps(curves(), y="p", by="segment", title="SMB is fastest"),
     }
 
@@ -215,6 +265,139 @@ def test_steps_draw_four_curves_at_most_and_name_them_at_their_ends(drawn, canva
     first, second = canvas.lines
     assert first.get_drawstyle() == "steps-post" and (first.get_linestyle(), second.get_linestyle()) == ("-", "--")
     assert len(canvas.collections) == 2
+
+
+def test_a_forest_groups_levels_and_names_what_they_are_compared_with(drawn):
+    said = texts(drawn["forest"])
+    assert said.count("Segment") == 1 and {"Sponsor", "Yes", "against No", "Mid", "(none)", "against SMB"} <= set(said)
+    assert {"+8", "−2", "+1", "n 120", "n 9"} <= set(said)
+    words = alt(drawn["forest"])
+    assert (
+        "1 of them beyond chance: Sponsor Yes against No +8 points (likely between +3 points and +13 points)" in words
+    )
+    assert "full dots: beyond chance (1 of 3)" in drawn["forest"].text
+
+
+def test_effects_lie_at_their_values_named_ones_full(canvas):
+    rows = marks.numbers(compared(), "level", "gap").assign(is_named=compared()["is_named"])
+    marks.effects(canvas, rows)
+    other_lines, hollow, lines, full = canvas.collections
+    assert full.get_offsets().tolist() == [[0.08, 0.0]] and hollow.get_offsets()[:, 0].tolist() == [-0.02, 0.01]
+    assert [segment[:, 0].tolist() for segment in lines.get_segments()] == [[0.03, 0.13]]
+    assert [segment[:, 0].tolist() for segment in other_lines.get_segments()] == [[-0.07, 0.03], [-0.2, 0.22]]
+    assert hollow.get_facecolor()[0][:3].tolist() == [1, 1, 1] != full.get_facecolor()[0][:3].tolist()
+
+
+def test_a_forest_without_levels_holds_zero_and_takes_all_as_named():
+    frame = pd.DataFrame({"competitor": ["A", None], "gap": [0.2, 0.3], "gap_low": [0.1, 0.2], "gap_high": [0.3, 0.4]})
+    block = page().chart.forest(frame, value="gap", by="competitor", unit="points", title="t")
+    assert {"A", "(none)", "0", "+20", "+30"} <= set(texts(block)) and "2 of them beyond chance: A +20 points" in alt(
+        block
+    )
+
+
+def test_a_level_of_a_factor_is_a_column_and_not_the_level_of_the_intervals(drawn):
+    assert "Factor | Level | Reference" in drawn["forest"].text and "[95 % interval]" in drawn["forest"].text
+
+
+def test_a_watched_series_marks_what_lies_beyond_by_shape(canvas):
+    series = marks.numbers(months(), "period", "win_rate").assign(
+        centre=0.23, low=months()["limit_low"], high=months()["limit_high"], is_signal=months()["is_signal"]
+    )
+    marks.limits(canvas, series)
+    marks.watched(canvas, series)
+    usual, beyond = canvas.collections[-2:]
+    assert beyond.get_offsets().tolist() == [[3.0, 0.6]] and len(usual.get_offsets()) == 4
+    assert beyond.get_sizes()[0] > 3 * usual.get_sizes()[0]
+    assert not np.array_equal(beyond.get_paths()[0].vertices, usual.get_paths()[0].vertices)
+    low, high, centre, line = canvas.lines
+    assert low.get_ydata().tolist() == months()["limit_low"].tolist() and low.get_drawstyle() == "steps-mid"
+    assert high.get_ydata().tolist() == months()["limit_high"].tolist() and set(centre.get_ydata()) == {0.23}
+    assert line.get_ydata().tolist() == months()["win_rate"].tolist()
+
+
+def test_the_words_of_a_watched_series_name_the_period_beyond_chance(drawn):
+    assert "around 23 %, last 24 % in 2026-05; beyond chance: 2026-04 60 %" in alt(drawn["control"])
+    assert {"24 %", "usual 23 %"} <= set(texts(drawn["control"]))
+    calm = page().chart.control(months().assign(is_signal=False), value="win_rate", title="t")
+    assert "none beyond chance" in alt(calm)
+
+
+def test_predictions_lie_on_the_diagonal_where_they_came_true(canvas):
+    rows = marks.numbers(predictions(), "predicted", "observed").assign(place=predictions()["predicted"])
+    marks.agreement(canvas, rows, rows["n"] < 20)
+    whiskers, full, hollow = canvas.collections
+    assert full.get_offsets().tolist() == [[0.1, 0.12], [0.3, 0.28]] and hollow.get_offsets().tolist() == [[0.5, 0.61]]
+    assert [segment[:, 1].tolist() for segment in whiskers.get_segments()] == [[0.08, 0.17], [0.22, 0.35], [0.33, 0.83]]
+    [diagonal] = canvas.lines
+    assert diagonal.get_xdata().tolist() == diagonal.get_ydata().tolist() == [0, 1]
+
+
+def test_the_words_of_a_calibration_tell_each_group_and_its_n(drawn):
+    assert "predicted 50 %, came true 61 % (likely between 33 % and 83 %)" in alt(drawn["calibration"])
+    assert "n 12 to 200 each" in drawn["calibration"].text
+
+
+def test_cohorts_show_so_far_hollow_and_the_expected_end_full(drawn, canvas):
+    rows = marks.numbers(ends(), "cohort", "win_rate").assign(so_far=ends()["so_far"])
+    marks.two_dots(canvas, rows)
+    full, hollow = canvas.collections
+    assert full.get_offsets()[:2].tolist() == [[0.24, 0.0], [0.22, 1.0]] and hollow.get_offsets()[:, 0].tolist() == [
+        0.24,
+        0.15,
+        0.05,
+    ]
+    assert hollow.get_facecolor()[0][:3].tolist() == [1, 1, 1] != full.get_facecolor()[0][:3].tolist()
+    assert {"so far", "expected in the end", "22 %", "—", "n 320"} <= set(texts(drawn["cohorts"]))
+    assert "2026Q1 15 % so far, 22 % expected (likely between 17 % and 28 %); 2026Q2 5 % so far, — expected" in alt(
+        drawn["cohorts"]
+    )
+
+
+def test_a_grid_shades_by_value_leaves_few_white_and_frames_what_is_named(drawn, canvas):
+    said = texts(drawn["grid"])
+    assert {"Cobalt", "Acuity", "SMB", "(none)", "10 %", "[5–15]", "n 90"} <= set(said)
+    cells = marks.numbers(pairs(), "competitor", "win_rate").assign(across=["SMB", "(none)", "SMB"])
+    cells["is_named"] = pairs()["is_named"]
+    marks.cells(canvas, cells, ["Cobalt", "Acuity"], ["SMB", "(none)"], "rate", "", 20)
+    fills, frames = canvas.patches[::2], canvas.patches[1::2]
+    assert fills[2].get_alpha() == 0 < fills[0].get_alpha() < fills[1].get_alpha()
+    assert [frame.get_linewidth() for frame in frames] == [2, 1, 1]
+    assert [(round(fill.get_x()), round(fill.get_y())) for fill in fills] == [(0, 0), (1, 0), (0, 1)]
+    assert "highest first: Acuity, SMB: 50 %; Cobalt, (none): 30 %; Cobalt, SMB: 10 %" in alt(drawn["grid"])
+
+
+def test_a_pareto_shows_the_running_sum_and_what_it_leaves_out_in_grey():
+    frame = pd.DataFrame({"reason": [None, "Price", "Timing"], "share": [0.1, 0.6, 0.3], "sum": [None, 0.6, 0.9]})
+    block = page().chart.bars(frame, value="share", by="reason", running="sum", title="t")
+    assert {"adds to", "90 %"} <= set(texts(block))
+    source = ElementTree.tostring(picture(block), encoding="unicode")
+    assert source.count("fill: var(--so-area") == 1 and source.count("fill: var(--so-series") == 2
+
+
+def test_what_is_expected_is_not_drawn_where_it_is_withheld():
+    one = page(withheld={"is_won": "faulty"}).chart
+    block = one.cohorts(ends(), so_far="so_far", expected="win_rate", title="They end alike")
+    assert "Win rate is withheld: faulty." in block.text and "<svg" not in block.html
+
+
+@pytest.mark.parametrize(
+    ("chart", "options"),
+    [
+        ("forest", {"value": "gap", "by": "factor"}),
+        ("control", {"value": "win_rate"}),
+        ("calibration", {}),
+        ("cohorts", {"so_far": "so_far", "expected": "win_rate"}),
+        ("grid", {"value": "win_rate", "by": "competitor", "across": "segment"}),
+    ],
+)
+def test_new_charts_say_when_nothing_is_known(chart, options):
+    frame = {"forest": compared, "control": months, "calibration": predictions, "cohorts": ends, "grid": pairs}[chart]()
+    numbers = frame.select_dtypes("float").columns
+    draw = getattr(page().chart, chart)
+    block = draw(frame.assign(**dict.fromkeys(numbers, np.nan)), title="t", **options)
+    assert "no value is known" in block.text and "<svg" not in block.html
+    assert draw(frame.head(0), title="t", **options).html == ""
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from datetime import date
 import pandas as pd
 
 from salesops import periods
+from salesops.crm import population
 from salesops.periods import Calendar, Period
 
 
@@ -67,6 +68,17 @@ class Company:
             stages = stages[stages["pipeline"].isna() | (stages["pipeline"] == pipeline)]
         is_open = ~stages["is_closed"].fillna(False).astype(bool)
         return list(dict.fromkeys(stages[is_open].sort_values("position", kind="stable")["stage"].dropna()))
+
+    def is_in(self, group: str, *, parameter: str = "group") -> pd.Series | None:
+        """For which opportunities a filter such as ``segment == 'SMB'`` holds; None where it is empty.
+
+        `parameter` is what an error calls it.
+        """
+        if not group.strip():
+            return None
+        deals = self.opportunities
+        chosen = population.chosen(deals, group, parameter=parameter)
+        return pd.Series(deals.index.isin(chosen.index), index=deals.index)
 
     def has(self, table: str) -> bool:
         """Whether a table has any row."""

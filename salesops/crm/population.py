@@ -14,8 +14,10 @@ _NODES = (
 _EXAMPLE = "Write e.g. segment in ['SMB', 'Enterprise'] and amount >= 1000."
 
 
-def chosen(opportunities: pd.DataFrame, where: str) -> pd.DataFrame:
+def chosen(opportunities: pd.DataFrame, where: str, *, parameter: str = "where") -> pd.DataFrame:
     """The rows for which a filter on columns holds; an empty filter holds for all.
+
+    Errors name the `parameter` that the filter came in.
 
     A missing text is unlike any value: ``segment != 'SMB'`` keeps deals without a segment.
 
@@ -37,14 +39,15 @@ def chosen(opportunities: pd.DataFrame, where: str) -> pd.DataFrame:
     """
     if not where.strip():
         return opportunities
-    _validate(where, opportunities)
+    _validate(where, opportunities, parameter)
     text = " ".join(where.split())
     try:
         kept = opportunities.query(text, engine="python")
     except (TypeError, ValueError, KeyError, NotImplementedError, AttributeError, SyntaxError) as error:
-        raise checks.ParameterError(f"where: '{text}' cannot be compared ({str(error)[:120]}). {_EXAMPLE}") from error
+        why = str(error)[:120]
+        raise checks.ParameterError(f"{parameter}: '{text}' cannot be compared ({why}). {_EXAMPLE}") from error
     if not isinstance(kept, pd.DataFrame):
-        raise checks.ParameterError(f"where: '{text}' is not true or false for each deal. {_EXAMPLE}")
+        raise checks.ParameterError(f"{parameter}: '{text}' is not true or false for each deal. {_EXAMPLE}")
     return kept
 
 
@@ -80,17 +83,18 @@ def measured(opportunities: pd.DataFrame, measure: str) -> pd.DataFrame:
     return opportunities.assign(amount=yearly.where(has_term, opportunities["amount"]))
 
 
-def _validate(where: str, opportunities: pd.DataFrame) -> None:
+def _validate(where: str, opportunities: pd.DataFrame, parameter: str) -> None:
     try:
         tree = ast.parse(" ".join(where.split()), mode="eval")
     except (SyntaxError, ValueError, RecursionError) as error:
-        raise checks.ParameterError(f"where: '{where}' cannot be read. {_EXAMPLE}") from error
+        raise checks.ParameterError(f"{parameter}: '{where}' cannot be read. {_EXAMPLE}") from error
     for node in ast.walk(tree):
         if not isinstance(node, _NODES):
             what = ast.unparse(node) if isinstance(node, ast.expr) else type(node).__name__
-            raise checks.ParameterError(f"where: '{what}' is not allowed; only comparisons of columns are. {_EXAMPLE}")
+            refused = f"'{what}' is not allowed; only comparisons of columns are."
+            raise checks.ParameterError(f"{parameter}: {refused} {_EXAMPLE}")
         if isinstance(node, ast.Constant) and not isinstance(node.value, (str, int, float, bool)):
-            raise checks.ParameterError(f"where: a column cannot be compared with {node.value!r}. {_EXAMPLE}")
+            raise checks.ParameterError(f"{parameter}: a column cannot be compared with {node.value!r}. {_EXAMPLE}")
         if isinstance(node, ast.Name) and node.id not in opportunities.columns:
             hint = checks.did_you_mean(node.id, opportunities.columns)
-            raise checks.ParameterError(f"where: unknown column '{node.id}'.{hint}")
+            raise checks.ParameterError(f"{parameter}: unknown column '{node.id}'.{hint}")

@@ -19,13 +19,8 @@ def subtitle(frame: pd.DataFrame, column: str, by: str | None, scope: Scope) -> 
     'Win rate by segment; deals closed in the period, where amount > 10; n 7'
     """
     measure = words.label(column) + (f" by {words.label(by).lower()}" if by else "")
-    named = metrics.split(column)
-    clock = metrics.registry()[named[0]].clock if named else ""
-    when = scope.period.label if scope.period and "period" not in frame.columns else "the period"
-    whom = f"deals {clock} in {when}" if clock in ("closed", "created") else when if scope.period else ""
-    which = {"": "", DEFAULT_WHERE: "renewals apart"}.get(scope.where, f"where {scope.where}")
     n = f"n {words.count(total(frame['n']))}" if "n" in frame.columns and by else ""
-    return "; ".join(part for part in (measure, ", ".join(part for part in (whom, which) if part), n) if part)
+    return "; ".join(part for part in (measure, _population(frame, column, scope), n) if part)
 
 
 def total(n: pd.Series) -> float:
@@ -106,6 +101,139 @@ def expected(series: pd.DataFrame, unit: str, scope: Scope) -> str:
     coming = [f"{words.group(row.group)} {_value(row.value, unit, scope)}" + _limits(row, unit, scope)
               for row in series[series["is_forecast"]].itertuples()]  # fmt: skip
     return f"History and forecast: {'; '.join([*head, *coming])}."
+
+
+def effects(frame: pd.DataFrame, value: str, level: str | None, scope: Scope) -> str:
+    """What is compared, and what the full dots are.
+
+    Examples
+    --------
+    >>> effects(pd.DataFrame({"is_named": [True, False]}), "win_rate_effect", "level", Scope())
+    'Win rate effect, each level against the one named under it; full dots: beyond chance (1 of 2)'
+    """
+    named = frame["is_named"] if "is_named" in frame.columns else pd.Series(dtype=bool)
+    which = f"full dots: beyond chance ({int(named.sum())} of {len(frame)})" if len(named) else ""
+    how = f"{words.label(value)}{', each level against the one named under it' if level else ''}"
+    return "; ".join(part for part in (how, _population(frame, value, scope), which) if part)
+
+
+def against_zero(rows: pd.DataFrame, value: str, unit: str, scope: Scope) -> str:
+    """Each effect with its interval, those named first."""
+    known = rows.dropna(subset=["value"]).sort_values("is_named", ascending=False, kind="stable")
+    listed = "; ".join(
+        f"{row.factor}{'' if row.factor == words.group(row.group) else f' {words.group(row.group)}'}"
+        f"{f' {row.against}' if row.against else ''} {_value(row.value, unit, scope)}{_limits(row, unit, scope)}"
+        for row in known.itertuples()
+    )
+    count = f"{int(known['is_named'].sum())} of them beyond chance"
+    return f"{words.label(value)}, {len(known)} comparisons around zero, {count}: {listed}."
+
+
+def grid(frame: pd.DataFrame, value: str, by: str, across: str, scope: Scope) -> str:
+    """What a cell holds.
+
+    Examples
+    --------
+    >>> grid(pd.DataFrame({"n": [3, 4]}), "win_rate", "competitor", "segment", Scope())
+    'Win rate by competitor and segment, likely range in brackets; deals closed in the period; n 7'
+    """
+    measure = f"{words.label(value)} by {words.label(by).lower()} and {words.label(across).lower()}"
+    n = f"n {words.count(total(frame['n']))}" if "n" in frame.columns else ""
+    said = (f"{measure}, likely range in brackets", _population(frame, value, scope), n)
+    return "; ".join(part for part in said if part)
+
+
+def crossed(cells: pd.DataFrame, value: str, unit: str, scope: Scope) -> str:
+    """Every cell of a grid, from high to low."""
+    known = cells.dropna(subset=["value"]).sort_values("value", ascending=False, kind="stable")
+    listed = "; ".join(f"{row.group}, {row.across}: {_value(row.value, unit, scope)}" for row in known.itertuples())
+    return f"{words.label(value)} in {len(known)} cells, highest first: {listed}."
+
+
+def calibration(frame: pd.DataFrame) -> str:
+    """What the dots and the line are, and how many each dot stands for.
+
+    Examples
+    --------
+    >>> calibration(pd.DataFrame({"n": [120, 131]}))
+    'Share that came true against the chance predicted, in groups of like chance; dashed: both agree; n 120 to 131 each'
+    """
+    what = "Share that came true against the chance predicted, in groups of like chance; dashed: both agree"
+    if "n" not in frame.columns or frame.empty:
+        return what
+    few, most = (words.count(number) for number in (frame["n"].min(), frame["n"].max()))
+    return f"{what}; n {few if few == most else f'{few} to {most}'} each"
+
+
+def agreement(rows: pd.DataFrame) -> str:
+    """What came of each prediction."""
+    listed = "; ".join(
+        f"predicted {words.rate(row.place)}, came true {words.rate(row.value)}"
+        f"{_limits(row, 'rate', Scope())}" for row in rows.dropna(subset=["value"]).itertuples()
+    )  # fmt: skip
+    return f"{len(rows)} groups of like predictions: {listed}."
+
+
+def control(frame: pd.DataFrame, value: str, scope: Scope) -> str:
+    """What the band and the diamonds are.
+
+    Examples
+    --------
+    >>> control(pd.DataFrame({"period": ["2026Q3"]}), "win_rate", Scope())
+    'Win rate; deals closed in the period; grey: what chance alone gives; diamonds lie beyond it'
+    """
+    said = (words.label(value), _population(frame, value, scope), "grey: what chance alone gives")
+    return "; ".join([*(part for part in said if part), "diamonds lie beyond it"])
+
+
+def watched(series: pd.DataFrame, value: str, unit: str, scope: Scope) -> str:
+    """Where a watched line ends, its centre, and the periods beyond chance."""
+    known = series.dropna(subset=["value"])
+    beyond = [
+        f"{words.group(row.group)} {_value(row.value, unit, scope)}" for row in known[known["is_signal"]].itertuples()
+    ]
+    signals = f"beyond chance: {', '.join(beyond)}" if beyond else "none beyond chance"
+    last = known.iloc[-1]
+    return (
+        f"{words.label(value)} over {len(known)} periods around {_value(series['centre'].iloc[-1], unit, scope)}, "
+        f"last {_value(last['value'], unit, scope)} in {words.group(last['group'])}; {signals}."
+    )
+
+
+def cohorts(frame: pd.DataFrame, so_far: str, expected: str, by: str, scope: Scope) -> str:
+    """What the two dots are.
+
+    Examples
+    --------
+    >>> cohorts(pd.DataFrame({"n": [3, 4]}), "won_so_far_rate", "expected_win_rate", "cohort", Scope())
+    'Won so far rate (hollow) and expected win rate (full) by cohort; n 7'
+    """
+    what = f"{words.label(so_far)} (hollow) and {words.label(expected).lower()} (full) by {words.label(by).lower()}"
+    n = f"n {words.count(total(frame['n']))}" if "n" in frame.columns else ""
+    which = _which(scope)
+    return "; ".join(part for part in (what, which, n) if part)
+
+
+def to_the_end(rows: pd.DataFrame, so_far: str, expected: str, unit: str, scope: Scope) -> str:
+    """Each cohort's two values."""
+    listed = "; ".join(
+        f"{words.group(row.group)} {_value(row.so_far, unit, scope)} so far, "
+        f"{_value(row.value, unit, scope)} expected{_limits(row, unit, scope)}"
+        for row in rows.itertuples()
+    )
+    return f"{words.label(so_far)} and {words.label(expected).lower()} of {len(rows)} groups: {listed}."
+
+
+def _population(frame: pd.DataFrame, column: str, scope: Scope) -> str:
+    named = metrics.split(column)
+    clock = metrics.registry()[named[0]].clock if named else ""
+    when = scope.period.label if scope.period and "period" not in frame.columns else "the period"
+    whom = f"deals {clock} in {when}" if clock in ("closed", "created") else when if scope.period else ""
+    return ", ".join(part for part in (whom, _which(scope)) if part)
+
+
+def _which(scope: Scope) -> str:
+    return {"": "", DEFAULT_WHERE: "renewals apart"}.get(scope.where, f"where {scope.where}")
 
 
 def _one(row: object, unit: str, scope: Scope) -> str:

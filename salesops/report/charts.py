@@ -4,66 +4,20 @@ Every function takes the frame first, then which columns to draw and the finding
 ``scope`` carries what the page knows: period, population, currency; `Page.chart` fills it in.
 """
 
-import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 
 from salesops import checks, words
-from salesops.report import captions, drawing, figures, marks, markup, tables
+from salesops.report import captions, drawing, marks, tables
 from salesops.report.block import Block
+from salesops.report.comparisons import calibration, forest, grid
 from salesops.report.figures import UNSCOPED, Scope
+from salesops.report.finding import MAX_ROWS, Finding
+from salesops.report.watching import cohorts, control
 
-__all__ = ["bars", "fan", "lines", "rate_dots", "steps"]
+__all__ = ["bars", "calibration", "cohorts", "control", "fan", "forest", "grid", "lines", "rate_dots", "steps"]
 
-MAX_ROWS = 12
 MAX_CURVES = 4
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What stands around a picture: its words above, its data behind."""
-
-    frame: pd.DataFrame
-    title: str
-    subtitle: str
-    scope: Scope
-    units: Mapping[str, str] = field(default_factory=dict)
-    names: Mapping[str, str] = field(default_factory=dict)
-
-    def drawn(self, axes: Axes, alt: str) -> Block:
-        """The picture under its finding; call inside its canvas."""
-        mark = hashlib.sha256(f"{self.title}{alt}{self.frame.to_csv()}".encode()).hexdigest()[:8]
-        return self._framed(drawing.svg(axes, name=f"so-{mark}", alt=alt))
-
-    def is_undrawn(self, column: str) -> bool:
-        """Whether a picture would be empty or may not be shown."""
-        return bool(figures.withheld(column, self.scope)) or bool(self.frame[column].isna().all())
-
-    def without_picture(self, column: str) -> Block:
-        """Words in place of the picture; nothing at all where there are no rows."""
-        if self.frame.empty:
-            return Block("chart", "", {"figures": []})
-        reason, name = figures.withheld(column, self.scope), words.label(column)
-        said = f"{name} is withheld: {reason}." if reason else f"{name}: no value is known."
-        # A finding about numbers that may not be shown would tell them.
-        shown = replace(self, title=name, subtitle="") if reason else self
-        return shown._framed(f'<p class="so-withheld">{markup.text(said)}</p>')
-
-    def _framed(self, picture: str) -> Block:
-        data = tables.table(
-            self.frame, caption=f"Data: {self.title}", scope=self.scope, min_n=0, units=self.units, names=self.names
-        )
-        title = self.title.removesuffix(".")
-        html = (
-            f'<figure class="so so-chart"><figcaption><p class="so-chart-title">{markup.text(title)}</p>'
-            f'<p class="so-chart-subtitle">{markup.text(self.subtitle)}</p></figcaption>{picture}'
-            f"<details><summary>Data of this chart</summary>{data.html}</details></figure>"
-        )
-        return Block("chart", html, {"figures": data.facts["figures"]})
 
 
 def rate_dots(
@@ -118,6 +72,7 @@ def bars(
     by: str,
     title: str,
     highlight: object = None,
+    running: str | None = None,
     unit: str | None = None,
     subtitle: str = "",
     scope: Scope = UNSCOPED,
@@ -136,21 +91,27 @@ def bars(
         The finding.
     highlight
         The one group in colour; all are if None.
+    running
+        Column with the running sum, shown beside each value instead of n: a Pareto chart. What it leaves out is grey.
     unit
         Unit of ``value``, where its name does not say it.
     subtitle
         What is measured; put together from the columns if empty.
     """
-    checks.require_columns(frame, [value, by])
+    checks.require_columns(frame, [value, by, *filter(None, [running])])
     unit = unit or tables.unit_of(frame, value) or "count"
-    finding = Finding(frame, title, subtitle or captions.subtitle(frame, value, by, scope), scope, {value: unit})
+    units = {name: unit for name in (value, running) if name}
+    finding = Finding(frame, title, subtitle or captions.subtitle(frame, value, by, scope), scope, units)
     if finding.is_undrawn(value):
         return finding.without_picture(value)
     rows = marks.numbers(frame.head(MAX_ROWS), by, value)
+    rows["running"] = frame[running].head(MAX_ROWS).to_numpy(dtype=float) if running else np.nan
     low, high = rows[["value", "low"]].min(axis=None), rows[["value", "high"]].max(axis=None)
-    with drawing.canvas(_tall(rows, 8), left=124, right=110, top=8, bottom=28) as axes:
-        marks.bars(axes, rows, quiet=rows["group"] != highlight if highlight is not None else None)
-        marks.row_labels(axes, rows, unit, scope.currency)
+    top = 26 if running else 8
+    with drawing.canvas(_tall(rows, top), left=124, right=110, top=top, bottom=28) as axes:
+        marks.bars(axes, rows, quiet=rows["running"].isna() if running else _others(rows, highlight))
+        marks.row_labels(axes, rows, unit, scope.currency, running=bool(running))
+        marks.column_head(axes, "adds to" if running else "")
         marks.value_axis(axes, unit, scope.currency, min(0, low * 1.05), max(0, high * 1.05))
         return finding.drawn(axes, captions.ranked(rows, value, by, unit, None, scope))
 
@@ -297,6 +258,10 @@ def steps(
         axes.set_xlabel(words.label(x), color=drawing.QUIET, labelpad=6)
         marks.end_labels(axes, ends)
         return finding.drawn(axes, captions.built_up(curves, y, x, unit))
+
+
+def _others(rows: pd.DataFrame, highlight: object) -> pd.Series | None:
+    return None if highlight is None else rows["group"] != highlight
 
 
 def _curves(frame: pd.DataFrame, x: str, y: str, by: str | None) -> dict[str, pd.DataFrame]:

@@ -67,7 +67,7 @@ def columns(frame: pd.DataFrame, *, by: Iterable[str] | None = None, label: str 
     A metric is named in the registry, alone or with a statistic, and is not what another
     metric of the frame is made of: won deals beside a win rate are its numerator, counted
     over its population. Every other column is a key, except ``n``, ``n_*``, limits,
-    numerators, denominators, periods, measures (columns of decimals) and labels.
+    numerators, denominators, periods, measures (decimals and flags) and labels.
 
     Examples
     --------
@@ -82,7 +82,7 @@ def columns(frame: pd.DataFrame, *, by: Iterable[str] | None = None, label: str 
     keys = [
         column
         for column in frame.columns
-        if column not in {*known, *labels, *parts} and not _is_support(column) and not _is_measure(frame[column])
+        if column not in {*known, *labels, *parts} and not _is_support(frame, column) and not _is_measure(frame[column])
     ]
     return Columns(keys if by is None else list(by), known, labels)
 
@@ -124,12 +124,13 @@ def figure(row: Mapping[str, object], column: str, scope: Scope, *, by: Iterable
     numbers = {key: None if withheld(column, scope) else plain(row.get(end)) for key, end in ends.items()}
     parts = {"numerator": metric.numerator, "denominator": metric.denominator} if statistic == "value" else {}
     has_interval = numbers["low"] is not None or numbers["high"] is not None
+    level = plain(row.get("level"))
     return {
         "metric": name,
         "statistic": statistic,
         "by": {key: plain(row[key]) for key in by},
         **numbers,
-        "level": (plain(row.get("level")) or LEVEL) if has_interval else None,
+        "level": (level if isinstance(level, float) else LEVEL) if has_interval else None,
         "n": plain(row.get(f"n_{column}", row.get("n"))),
         "numerator": plain(row.get(parts.get("numerator"))),
         "denominator": plain(row.get(parts.get("denominator"))),
@@ -222,13 +223,26 @@ def plain(item: object) -> object:
     return item if isinstance(item, str | int | float) else str(item)
 
 
-def _is_support(column: str) -> bool:
+def is_level(column: pd.Series) -> bool:
+    """Whether a column called ``level`` is that of the intervals; a text is the level of a factor.
+
+    Examples
+    --------
+    >>> is_level(pd.Series([0.8], name="level")), is_level(pd.Series(["SMB"], name="level"))
+    (True, False)
+    """
+    return column.name == "level" and pd.api.types.is_numeric_dtype(column)
+
+
+def _is_support(frame: pd.DataFrame, column: str) -> bool:
     limits = re.search(r"_(low|high)(_\d+)?$", column)
+    if column == "level":
+        return is_level(frame[column])
     return bool(limits) or column in SUPPORT or column.startswith("n_")
 
 
 def _is_measure(column: pd.Series) -> bool:
-    return pd.api.types.is_float_dtype(column)
+    return pd.api.types.is_float_dtype(column) or pd.api.types.is_bool_dtype(column)
 
 
 def _period(row: Mapping[str, object], scope: Scope) -> dict[str, object]:

@@ -2,12 +2,13 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from salesops import words
@@ -75,8 +76,8 @@ def earlier(axes: Axes, series: pd.DataFrame) -> None:
         sns.lineplot(series, x="place", y="before", color=QUIET, linewidth=1.5, errorbar=None, ax=axes)
 
 
-def row_labels(axes: Axes, rows: pd.DataFrame, unit: str, currency: str) -> None:
-    """Names on the left, values on the right, the first row at the top."""
+def row_labels(axes: Axes, rows: pd.DataFrame, unit: str, currency: str, *, running: bool = False) -> None:
+    """Names on the left, values on the right, the first row at the top; their running sum in the place of n."""
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_yticks([])
     left = axes.get_position().x0 * drawing.WIDTH
@@ -91,12 +92,144 @@ def row_labels(axes: Axes, rows: pd.DataFrame, unit: str, currency: str) -> None
             shown, (1, row.place), xycoords=axes.get_yaxis_transform(), xytext=(8, 0), textcoords="offset pixels",
             va="center", fontweight="bold", annotation_clip=False,
         )  # fmt: skip
-        if tells_n and not np.isnan(row.n):
+        note = words.value(row.running, unit) if running else f"n {words.count(row.n)}"
+        if not np.isnan(row.running if running else row.n) and (running or tells_n):
             axes.annotate(
-                f"n {words.count(row.n)}", (1, row.place), xycoords=axes.get_yaxis_transform(), xytext=(60, 0),
+                note, (1, row.place), xycoords=axes.get_yaxis_transform(), xytext=(60, 0),
                 textcoords="offset pixels", va="center", color=QUIET, fontsize=12, annotation_clip=False,
             )  # fmt: skip
     axes.set_ylabel("")
+
+
+def column_head(axes: Axes, text: str) -> None:
+    """What the quiet figures at the right are, above them."""
+    axes.annotate(
+        text, (1, 1), xycoords="axes fraction", xytext=(60, 4), textcoords="offset pixels", color=QUIET,
+        fontsize=12, annotation_clip=False,
+    )  # fmt: skip
+
+
+def effects(axes: Axes, rows: pd.DataFrame) -> None:
+    """Whiskers and dots: full where named, hollow and grey where not."""
+    for chosen, colour, fill in ((rows[~rows["is_named"]], QUIET, PAPER), (rows[rows["is_named"]], SERIES, SERIES)):
+        known = chosen.dropna(subset=["low", "high"])
+        axes.hlines(known["place"], known["low"], known["high"], color=colour, linewidth=2, zorder=2)
+        axes.scatter(chosen["value"], chosen["place"], s=64, color=fill, edgecolor=colour, linewidth=2, zorder=3)
+
+
+def effect_labels(axes: Axes, rows: pd.DataFrame, heads: Mapping[float, str], unit: str, currency: str) -> None:
+    """Each factor's name above its levels, what each is compared with under it, values and n on the right."""
+    axes.set_yticks([])
+    look = {"xycoords": axes.get_yaxis_transform(), "textcoords": "offset pixels", "annotation_clip": False}
+    left = 1 - axes.get_position().x0 * drawing.WIDTH
+    quiet = {"color": QUIET, "fontsize": 12}
+    for place, head in heads.items():
+        axes.annotate(
+            drawing.wrapped(head, 40, 1), (0, place), xytext=(left, 0), va="center", fontweight="bold", **look
+        )
+    for row in rows.itertuples():
+        indent, up = left + (8 if heads else 0), 8 if row.against else 0
+        lines = 1 if row.against else 2
+        name = drawing.wrapped(words.group(row.group), 18, lines)
+        axes.annotate(name, (0, row.place), xytext=(indent, up), va="center", linespacing=1.05, **look)
+        if row.against:
+            axes.annotate(
+                drawing.wrapped(row.against, 20, 1), (0, row.place), xytext=(indent, -8), va="center", **quiet, **look
+            )
+        shown = words.value(row.value, unit, currency=currency, compact=True, bare=True)
+        weight = {"fontweight": "bold"} if row.is_named else {"color": QUIET}
+        axes.annotate(shown, (1, row.place), xytext=(8, 0), va="center", **weight, **look)
+        if not np.isnan(row.n):
+            axes.annotate(f"n {words.count(row.n)}", (1, row.place), xytext=(46, 0), va="center", **quiet, **look)
+    axes.set_ylabel("")
+
+
+def cells(
+    axes: Axes, table: pd.DataFrame, sides: Sequence[str], heads: Sequence[str], unit: str, currency: str, min_n: int
+) -> None:
+    """A box for each pair, shaded by its value where n is not small, with value, interval and n inside."""
+    known = table.loc[(table["n"] >= min_n) | table["n"].isna(), "value"].dropna()
+    low, span = (known.min(), (known.max() - known.min()) or 1.0) if len(known) else (0.0, 1.0)
+    axes.set_xlim(0, len(heads))
+    axes.set_ylim(len(sides), 0)
+    axes.set_axis_off()
+    for row in table.itertuples():
+        x, y = heads.index(row.across), sides.index(row.group)
+        is_few = row.n < min_n
+        shade = 0.0 if is_few or np.isnan(row.value) else 0.06 + 0.3 * (row.value - low) / span
+        axes.add_patch(Rectangle((x + 0.02, y + 0.03), 0.96, 0.94, facecolor=SERIES, alpha=shade, linewidth=0))
+        edge = {"edgecolor": SERIES, "linewidth": 2} if row.is_named else {"edgecolor": GRID, "linewidth": 1}
+        axes.add_patch(Rectangle((x + 0.02, y + 0.03), 0.96, 0.94, fill=False, **edge))
+        shown = words.value(row.value, unit, currency=currency, compact=True, bare=True)
+        weight = {"color": QUIET} if is_few else {"fontweight": "bold"}
+        axes.text(x + 0.5, y + 0.26, shown, ha="center", va="center", **weight)
+        small = {"ha": "center", "va": "center", "fontsize": 11}
+        axes.text(x + 0.5, y + 0.54, words.bracket(row.low, row.high, unit), **small)
+        axes.text(x + 0.5, y + 0.79, "" if np.isnan(row.n) else f"n {words.count(row.n)}", **small)
+    left = axes.get_position().x0 * drawing.WIDTH
+    for place, side in enumerate(sides):
+        axes.annotate(
+            drawing.wrapped(side, 14), (0, place + 0.5), xytext=(1 - left, 0), textcoords="offset pixels", va="center",
+            annotation_clip=False,
+        )  # fmt: skip
+    width = int(axes.get_position().width * drawing.WIDTH / len(heads) / 8)
+    for place, head in enumerate(heads):
+        axes.text(place + 0.5, -0.08, drawing.wrapped(head, width), ha="center", va="bottom", linespacing=1.05)
+
+
+def agreement(axes: Axes, rows: pd.DataFrame, few: pd.Series) -> None:
+    """The diagonal on which both agree, and a dot with its interval for each group, hollow where few."""
+    axes.plot([0, 1], [0, 1], color=QUIET, linewidth=1.5, linestyle=(0, (3, 2)), zorder=1)
+    known = rows.dropna(subset=["low", "high"])
+    axes.vlines(known["place"], known["low"], known["high"], color=SERIES, linewidth=2, zorder=2)
+    for chosen, fill in ((rows[~few], SERIES), (rows[few], PAPER)):
+        axes.scatter(chosen["place"], chosen["value"], s=56, color=fill, edgecolor=SERIES, linewidth=2, zorder=3)
+
+
+def square_axes(axes: Axes, top: float) -> None:
+    """Both axes from zero to the same end, named."""
+    axes.set_xlim(0, top)
+    axes.set_ylim(0, top)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
+        axis.set_major_formatter(tick_text("rate", ""))
+    axes.grid(color=GRID)
+    axes.set_xlabel("Predicted", color=QUIET, labelpad=6)
+    axes.set_ylabel("")
+    axes.annotate(
+        "Came true", (0, 1), xycoords="axes fraction", xytext=(6, -2), textcoords="offset pixels", va="top", color=QUIET
+    )
+
+
+def limits(axes: Axes, series: pd.DataFrame) -> None:
+    """What chance alone gives, stepped because it depends on each period's n, around a dashed centre."""
+    known = series.dropna(subset=["low", "high"])
+    axes.fill_between(known["place"], known["low"], known["high"], step="mid", color=AREA, alpha=0.35, linewidth=0)
+    for end in ("low", "high"):
+        axes.step(known["place"], known[end], where="mid", color=QUIET, linewidth=1)
+    axes.step(
+        series["place"], series["centre"], where="mid", color=QUIET, linewidth=1.5, linestyle=(0, (3, 2)), zorder=2
+    )
+
+
+def watched(axes: Axes, series: pd.DataFrame) -> None:
+    """The series with a dot for each period; a large diamond for what lies beyond chance."""
+    axes.plot(series["place"], series["value"], color=SERIES, linewidth=1.5, zorder=3)
+    for chosen, marker, size in ((series[~series["is_signal"]], "o", 24), (series[series["is_signal"]], "D", 90)):
+        axes.scatter(chosen["place"], chosen["value"], s=size, marker=marker, color=SERIES, zorder=4)
+
+
+def two_dots(axes: Axes, rows: pd.DataFrame) -> None:
+    """Hollow for what has come so far, full for the end expected, named above."""
+    axes.scatter(rows["value"], rows["place"], s=72, color=SERIES, edgecolor=SERIES, linewidth=2, zorder=3)
+    axes.scatter(rows["so_far"], rows["place"], s=72, color=PAPER, edgecolor=SERIES, linewidth=2, zorder=4)
+    for at, (fill, name) in enumerate(((PAPER, "so far"), (SERIES, "expected in the end"))):
+        look = {"xycoords": "axes fraction", "textcoords": "offset pixels", "annotation_clip": False}
+        place = {"markersize": 8, "color": SERIES, "markerfacecolor": fill, "markeredgewidth": 2, "clip_on": False}
+        x = 0.03 + 0.38 * at
+        axes.plot(x, 1 + 15 / (axes.get_position().height * axes.figure.get_figheight() * 72), "o",
+                  transform=axes.transAxes, **place)  # fmt: skip
+        axes.annotate(name, (x, 1), xytext=(10, 15), va="center", color=QUIET, fontsize=12, **look)
 
 
 def reference(axes: Axes, value: float | None, label: str) -> None:

@@ -85,6 +85,16 @@ class Page:
             return Block("note", "")
         return self.left_out(section, f"the source has no {' and no '.join(absent)}.")
 
+    def asks(self, section: str, value: object, how: str) -> Block:
+        """Nothing where a parameter was given; else one line saying how to ask, and the section is not shown.
+
+        Unlike `needs` this is no gap of the data: the report is whole without it.
+        """
+        if value is not None:
+            return Block("note", "")
+        said = f"<strong>{markup.text(section)}</strong> was not asked: {markup.text(how)}"
+        return Block("left_out", f'<p class="so so-left-out">{said}</p>', {})
+
     def _is_there(self, name: str) -> bool:
         table, _, column = name.partition(".")
         return self.company.has_column(table, column) if column else self.company.has(table)

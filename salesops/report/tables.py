@@ -28,6 +28,7 @@ def table(
     label: str | Iterable[str] = (),
     units: Mapping[str, str] | None = None,
     names: Mapping[str, str] | None = None,
+    shown: Iterable[str] | None = None,
 ) -> Block:
     """A tidy frame as a table, its figures and its deals.
 
@@ -51,6 +52,8 @@ def table(
         Key and label columns, where names and types do not tell.
     units, names
         Unit and heading of columns whose own name does not say them.
+    shown
+        The columns a reader needs, in order; all that are no support if empty. The figures are of all.
 
     Returns
     -------
@@ -59,7 +62,7 @@ def table(
     """
     made = figures.of(frame, scope, by=by, label=label)
     linked = figures.deals_of(frame, made, deals)
-    layout = Layout(frame, scope, min_n, dict(units or {}), dict(names or {}))
+    layout = Layout(frame, scope, min_n, dict(units or {}), dict(names or {}), shown)
     keys = _row_keys(frame, made, linked)
     html = grid(layout, caption, keys, limit) + (_download(frame, caption) if csv and len(frame) > limit else "")
     return Block("table", f'<div class="so so-table">{html}</div>', {"figures": made, "deals": linked})
@@ -68,15 +71,24 @@ def table(
 class Layout:
     """Which columns a table shows, under which heads, in which units."""
 
-    def __init__(self, frame: pd.DataFrame, scope: Scope, min_n: int, units: dict[str, str], names: dict[str, str]):
+    def __init__(
+        self,
+        frame: pd.DataFrame,
+        scope: Scope,
+        min_n: int,
+        units: dict[str, str],
+        names: dict[str, str],
+        shown: Iterable[str] | None = None,
+    ):
         self.frame, self.scope, self.min_n, self.names = frame, scope, min_n, names
-        self.shown = [column for column in frame.columns if not _is_folded(column, frame)]
+        self.shown = list(shown or [column for column in frame.columns if not _is_folded(column, frame)])
         self.units = {column: units.get(column) or unit_of(frame, column) for column in self.shown}
 
     @property
     def level(self) -> str:
         """Level of the intervals, as a percentage."""
-        said = self.frame["level"].dropna() if "level" in self.frame.columns else pd.Series(dtype=float)
+        is_said = "level" in self.frame.columns and figures.is_level(self.frame["level"])
+        said = self.frame["level"].dropna() if is_said else pd.Series(dtype=float)
         return words.rate(figures.LEVEL if said.empty else said.iloc[0])
 
     def head(self, column: str) -> str:
@@ -189,12 +201,17 @@ def _aligned(layout: Layout, column: str) -> str:
 
 
 def _is_folded(column: str, frame: pd.DataFrame) -> bool:
-    """Limits stand beside their estimate, a period's dates behind its label; one period for all is the caption's."""
+    """Limits stand beside their estimate, a period's dates behind its label; one period for all is the caption's.
+
+    What decides whether something may be named is for the analyst: the sentences have used it.
+    """
     stem = column.removesuffix("_low").removesuffix("_high")
     is_limit = stem != column and stem in frame.columns
-    is_dates = column in ("period_start", "period_end") and "period" in frame.columns
+    span = column.removesuffix("_start").removesuffix("_end")
+    is_dates = span != column and span in ("period", "cohort") and span in frame.columns
     is_one_period = column == "period" and len(frame) > 1 and frame["period"].nunique(dropna=False) == 1
-    return is_limit or is_dates or is_one_period or column == "level"
+    decides = column in ("p_value", "is_named", "n_compared")
+    return is_limit or is_dates or is_one_period or decides or figures.is_level(frame[column])
 
 
 def _defused(item: object) -> object:

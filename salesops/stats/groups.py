@@ -39,3 +39,40 @@ def rows_of_each(
     none = numbered.iloc[:0]
     found = [one_group(pieces.get(number, none)) for number in groups.index]
     return groups.join(pd.DataFrame(found, columns=list(found[0] if found else one_group(none))))
+
+
+def tables_of_each(
+    rows: pd.DataFrame, by: str | None, one_table: Callable[[pd.DataFrame], pd.DataFrame]
+) -> pd.DataFrame:
+    """The tables a function makes of each group's rows, one under the other, largest group first.
+
+    Parameters
+    ----------
+    rows
+        Rows with the column `by`; a missing key is a group.
+    by
+        Column to group on; None makes one table of all rows.
+    one_table
+        Takes the rows of a group and gives its table.
+
+    Returns
+    -------
+    DataFrame
+        `by` and the columns of the tables.
+
+    Examples
+    --------
+    >>> rows = pd.DataFrame({"kind": ["a", "b", "b"], "size": [1, 2, 3]})
+    >>> tables_of_each(rows, "kind", lambda each: each[["size"]] * 10)
+      kind  size
+    0    b    20
+    1    b    30
+    2    a    10
+    """
+    if by is None:
+        return one_table(rows).reset_index(drop=True)
+    pieces = sorted(rows.groupby(by, observed=True, dropna=False), key=lambda piece: -len(piece[1]))
+    made = [(name, one_table(piece)) for name, piece in pieces] or [(None, one_table(rows))]
+    names = pd.Series([name for name, table in made for _ in range(len(table))], dtype=rows[by].dtype, name=by)
+    stacked = pd.concat([table for _, table in made], ignore_index=True)
+    return pd.concat([names, stacked], axis=1)

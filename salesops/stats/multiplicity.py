@@ -44,6 +44,30 @@ def named_together(*tables: pd.DataFrame, rate: float = FALSE_DISCOVERY_RATE) ->
         named[compared] = multipletests(p_values[compared], rate, "fdr_bh")[0]
     ends = np.cumsum([len(table) for table in tables])
     pieces = np.split(named, ends[:-1])
-    return tuple(
-        table.assign(is_named=piece, n_compared=int(compared.sum())) for table, piece in zip(tables, pieces, strict=True)
-    )
+    n = int(compared.sum())
+    return tuple(table.assign(is_named=piece, n_compared=n) for table, piece in zip(tables, pieces, strict=True))
+
+
+def holm(p_values) -> np.ndarray:
+    """P-values of the answers to one question, adjusted by Holm's steps before they join a family.
+
+    Parameters
+    ----------
+    p_values
+        A missing one was not compared and stays missing.
+
+    References
+    ----------
+    Holm (1979), Scand. J. Statist. 6:65-70.
+
+    Examples
+    --------
+    >>> holm([0.01, 0.04, None, 0.03]).round(2).tolist()
+    [0.03, 0.06, nan, 0.06]
+    """
+    adjusted = np.asarray(p_values, dtype=float).copy()
+    compared = ~np.isnan(adjusted)
+    # statsmodels' collects the interpreter's garbage at each call, which takes longer than a whole report.
+    order = np.flatnonzero(compared)[np.argsort(adjusted[compared], kind="stable")]
+    adjusted[order] = np.maximum.accumulate(adjusted[order] * np.arange(len(order), 0, -1)).clip(max=1)
+    return adjusted

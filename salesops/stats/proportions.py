@@ -3,11 +3,15 @@
 import numpy as np
 import pandas as pd
 from scipy.stats import norm
+from statsmodels.stats.contingency_tables import StratifiedTable
 from statsmodels.stats.proportion import (
     confint_proportions_2indep,
     multinomial_proportions_confint,
     proportion_confint,
 )
+
+_COMPARISON = ["odds_ratio", "odds_ratio_low", "odds_ratio_high", "difference", "difference_low", "difference_high",
+               "crude_odds_ratio", "statistic", "p_value"]  # fmt: skip
 
 
 def wilson_interval(successes, n, confidence: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
@@ -87,6 +91,121 @@ def score_test(successes, n, other_successes, other_n) -> np.ndarray:
     error = np.sqrt(pooled * (1 - pooled) * (1 / n + 1 / m))
     z = np.divide(x / n - y / m, error, out=np.zeros_like(error), where=error > 0)
     return 2 * norm.sf(np.abs(z))
+
+
+def stratified_comparison(successes, n, other_successes, other_n, confidence: float = 0.95) -> pd.DataFrame:
+    """Two groups compared within strata, then over all of them (Mantel-Haenszel).
+
+    Each pair of entries is one stratum. A group that is found mostly where everybody succeeds
+    looks better than it is; within strata like is compared with like.
+
+    Parameters
+    ----------
+    successes, n, other_successes, other_n
+        Counts of the first and the other group in each stratum, arrays of one length.
+    confidence
+        Level of the intervals.
+
+    Returns
+    -------
+    DataFrame
+        One row: ``n`` (trials in strata that have both groups), ``odds_ratio`` (first over other) and ``difference``
+        of the proportions, each with ``_low`` and ``_high``, ``crude_odds_ratio`` (strata ignored),
+        ``statistic`` and ``p_value`` of the test that nothing differs (chi-squared, no continuity correction).
+        Missing where no stratum has both groups, or there is nothing to tell them apart by.
+
+    References
+    ----------
+    Mantel & Haenszel (1959), J. Natl Cancer Inst. 22:719-748; Robins, Breslow & Greenland (1986),
+    Biometrics 42:311-323; Sato (1989), Biometrics 45:1323-1324, for the difference.
+
+    Examples
+    --------
+    >>> found = stratified_comparison([90, 10], [100, 100], [45, 110], [50, 1000])
+    >>> found[["n", "odds_ratio", "crude_odds_ratio", "difference", "p_value"]].round(3)
+          n  odds_ratio  crude_odds_ratio  difference  p_value
+    0  1250       0.924             5.774      -0.007    0.792
+    """
+    x, n, y, m = (np.atleast_1d(value).astype(float) for value in (successes, n, other_successes, other_n))
+    both = (n > 0) & (m > 0)
+    x, n, y, m = x[both], n[both], y[both], m[both]
+    found = {"n": int((n + m).sum())} | dict.fromkeys(_COMPARISON, np.nan)
+    if both.any():
+        table = StratifiedTable(np.array([[x, n - x], [y, m - y]]))
+        found |= _differences(x, n, y, m, confidence)
+        hits = min(x.sum(), y.sum(), (n - x).sum(), (m - y).sum())
+        with np.errstate(divide="ignore", invalid="ignore"):
+            found["crude_odds_ratio"] = x.sum() * (m - y).sum() / (y.sum() * (n - x).sum())
+            if hits > 0:
+                low, high = table.oddsratio_pooled_confint(alpha=1 - confidence)
+                found |= {"odds_ratio": table.oddsratio_pooled, "odds_ratio_low": low, "odds_ratio_high": high}
+                test = table.test_null_odds(correction=False)
+                found |= {"statistic": test.statistic, "p_value": test.pvalue}
+    return pd.DataFrame([found])
+
+
+def power(rate, other_rate, n, other_n, *, alpha: float = 0.05) -> np.ndarray:
+    """How often two groups of these sizes would be told apart, were these their true proportions.
+
+    The usual normal approximation of the score test, one tail: R's ``power.prop.test``.
+
+    Parameters
+    ----------
+    rate, other_rate
+        True proportions, 0-1.
+    n, other_n
+        Sizes of the groups.
+    alpha
+        Level of the two-sided test.
+
+    References
+    ----------
+    Fleiss, Levin & Paik (2003), Statistical Methods for Rates and Proportions, 3rd ed., ch. 4.
+
+    Examples
+    --------
+    >>> float(power(0.5, 0.75, 50, 50).round(6))
+    0.740166
+    """
+    rate, other_rate, n, other_n = (np.asarray(value, dtype=float) for value in (rate, other_rate, n, other_n))
+    pooled = (n * rate + other_n * other_rate) / (n + other_n)
+    under_none = np.sqrt(pooled * (1 - pooled) * (1 / n + 1 / other_n))
+    spread = np.sqrt(rate * (1 - rate) / n + other_rate * (1 - other_rate) / other_n)
+    return norm.cdf((np.abs(rate - other_rate) - norm.ppf(1 - alpha / 2) * under_none) / spread)
+
+
+def smallest_difference(rate: float, n: float, other_n: float, *, power_wanted: float = 0.8) -> float:
+    """The smallest difference from a proportion that groups of these sizes would most likely have shown.
+
+    Up or down, whichever needs the larger one; a side on which 0 or 1 comes first is left out.
+
+    Parameters
+    ----------
+    rate
+        Proportion of the group compared with.
+    n, other_n
+        Sizes of the two groups; `other_n` is the size of the group with the `rate`.
+    power_wanted
+        How often it would be told apart, at a level of 5 %.
+
+    Returns
+    -------
+    float
+        0-1; missing where a group is empty, or no difference at all would show.
+
+    Examples
+    --------
+    >>> round(smallest_difference(0.25, 200, 800), 3), smallest_difference(0.5, 3, 3)
+    (0.1, nan)
+    """
+    if not (n > 0 and other_n > 0 and 0 <= rate <= 1):
+        return np.nan
+    steps = np.linspace(0, 1, 2001)[1:]
+    found = []
+    for others in (rate + steps[steps < 1 - rate], rate - steps[steps < rate]):
+        shown = np.abs(others[power(others, rate, n, other_n) >= power_wanted] - rate)
+        found += [shown.min()] if len(shown) else []
+    return float(max(found)) if found else np.nan
 
 
 def simultaneous_intervals(counts, confidence: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
@@ -180,6 +299,18 @@ def weighted_share(
     share = table["hit"] / table["total"].where(table["total"] > 0)
     low, high = _wilson(share, _trials(table, share), confidence)
     return table[[*by, "n", "hit", "total"]].assign(share=share, share_low=low, share_high=high)
+
+
+def _differences(x, n, y, m, confidence: float) -> dict[str, float]:
+    """Mantel-Haenszel's difference of proportions with Sato's variance."""
+    total, weight = n + m, n * m / (n + m)
+    difference = ((x * m - y * n) / total).sum() / weight.sum()
+    skew = (n**2 * y - m**2 * x + n * m * (m - n) / 2) / total**2
+    mixed = (x * (m - y) + y * (n - x)) / (2 * total)
+    variance = (difference * skew.sum() + mixed.sum()) / weight.sum() ** 2
+    half = norm.ppf((1 + confidence) / 2) * np.sqrt(max(variance, 0))
+    limits = {"difference_low": max(difference - half, -1), "difference_high": min(difference + half, 1)}
+    return {"difference": difference} | limits
 
 
 def _clusters(frame: pd.DataFrame, cluster: str | None) -> pd.Series:

@@ -1,0 +1,247 @@
+"""A logistic regression on named factors: how each becomes columns, and which of them can be told apart."""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from salesops.stats import logit
+
+FEW = 5  # a level with fewer successes or failures than this has no safe estimate of its own
+STRENGTH = 1.0  # of the log-F penalty there
+_SKEWED = 1.0
+
+
+class Found(NamedTuple):
+    """A fit, the columns in it of the factors asked for, and its columns in the model's design."""
+
+    fit: logit.Fit
+    columns: np.ndarray
+    order: np.ndarray
+
+
+class Level(NamedTuple):
+    """A value of a factor: its name, its columns, and the rows that have it."""
+
+    name: str
+    values: np.ndarray
+    has: np.ndarray
+
+
+class Factor(NamedTuple):
+    """A factor as columns, with the levels compared: each with the one of the number given."""
+
+    kind: str
+    columns: np.ndarray
+    levels: tuple[Level, ...]
+    contrasts: tuple[tuple[int, int], ...]
+    note: str = ""
+
+
+class Model:
+    """A logistic regression on a constant and named factors; fitted once, when first asked.
+
+    Parameters
+    ----------
+    outcome
+        0 or 1 for each row fitted.
+    factors
+        By name, the rows fitted first; rows after them are only for means to be taken over.
+    cluster
+        Which of the rows fitted belong together, or None.
+    """
+
+    def __init__(self, outcome: np.ndarray, factors: Mapping[str, Factor], cluster: np.ndarray | None) -> None:
+        self.outcome, self.factors, self.cluster = np.asarray(outcome, dtype=float), dict(factors), cluster
+        n = max([len(outcome), *(len(each.columns) for each in factors.values())])
+        self.every = np.column_stack([np.ones(n), *(each.columns for each in factors.values())])
+        self.design = self.every[: len(outcome)]
+        ends = 1 + np.cumsum([each.columns.shape[1] for each in factors.values()], dtype=int)
+        self.blocks = {name: np.arange(start, end) for name, start, end in zip(factors, [1, *ends], ends, strict=False)}
+
+    @cached_property
+    def independent(self) -> np.ndarray:
+        """Which columns add to those before them."""
+        return logit.independent_columns(self.design)
+
+    @property
+    def n_coefficients(self) -> int:
+        """Besides the constant."""
+        return max(int(self.independent.sum()) - 1, 0)
+
+    @property
+    def events_per_coefficient(self) -> float:
+        """The rarer outcome's rows for each coefficient; missing where there is none."""
+        rarer = min(self.outcome.sum(), len(self.outcome) - self.outcome.sum())
+        return float(rarer / self.n_coefficients) if self.n_coefficients else np.nan
+
+    @cached_property
+    def held(self) -> set[str]:
+        """Factors whose estimates need the penalty: they part the outcomes, or a level has hardly any of one."""
+        columns = np.flatnonzero(self.independent)
+        parted = columns[logit.separated_columns(self.design[:, columns], self.outcome)]
+        return {
+            name
+            for name, block in self.blocks.items()
+            if np.isin(parted, block).any() or any(self._few(level) for level in self.factors[name].levels)
+        }
+
+    def fitted(self, name: str) -> Found | None:
+        """The fit and the factor's columns in it, or what the others leave of them; None where that is nothing."""
+        if self.independent.all():
+            return self.together([name]) if len(self.blocks[name]) else None
+        # Dependent columns: this factor comes last and keeps what the others do not tell.
+        others = np.setdiff1d(np.arange(self.design.shape[1]), self.blocks[name])
+        order = np.concatenate([others, self.blocks[name]])
+        order = order[logit.independent_columns(self.design[:, order])]
+        mine = np.flatnonzero(np.isin(order, self.blocks[name]))
+        return Found(self._fit(order), mine, order) if len(mine) else None
+
+    def tested(self, name: str) -> logit.GroupTest | None:
+        """The factor's columns left out together; None where the others tell them all."""
+        found = self.fitted(name)
+        return None if found is None else logit.group_test(found.fit, found.columns)
+
+    def together(self, names: Sequence[str]) -> Found | None:
+        """The fit and the columns of several factors; None where not every effect has an estimate."""
+        if not self.independent.all():
+            return None
+        columns = np.concatenate([self.blocks[name] for name in names])
+        return Found(self._whole, columns, np.arange(self.design.shape[1]))
+
+    @cached_property
+    def _whole(self) -> logit.Fit:
+        return self._fit(np.arange(self.design.shape[1]))
+
+    def _fit(self, columns: np.ndarray) -> logit.Fit:
+        strength = np.zeros(self.design.shape[1])
+        for name in self.held:
+            strength[self.blocks[name]] = STRENGTH
+        return logit.fit(self.design[:, columns], self.outcome, cluster=self.cluster, strength=strength[columns])
+
+    def _few(self, level: Level) -> bool:
+        has = level.has[: len(self.outcome)]
+        successes = self.outcome[has].sum()
+        return has.any() and min(successes, has.sum() - successes) < FEW
+
+
+def category(column: pd.Series, *, remainder: str | None = None, n: int | None = None) -> Factor:
+    """A column of text, each value compared with the most frequent one.
+
+    Parameters
+    ----------
+    column
+        Text without missing values.
+    remainder
+        A value that is a collection of rare ones: never compared with.
+    n
+        Rows that decide on the levels, the first ones; a value that only later rows have counts as
+        the most frequent one.
+
+    Examples
+    --------
+    >>> made = category(pd.Series(["b", "a", "b"]))
+    >>> [level.name for level in made.levels], made.contrasts, made.columns.ravel().tolist()
+    (['b', 'a'], ((1, 0),), [0.0, 1.0, 0.0])
+    """
+    counts = (
+        column.head(len(column) if n is None else n)
+        .value_counts()
+        .sort_index()
+        .sort_values(ascending=False, kind="stable")
+    )
+    names = [name for name in counts.index if name != remainder] + [name for name in counts.index if name == remainder]
+    has = column.to_numpy()[:, None] == np.array(names, dtype=object)
+    rows = np.eye(len(names))[:, 1:]
+    levels = tuple(Level(name, row, mine) for name, row, mine in zip(names, rows, has.T, strict=True))
+    return Factor("category", has[:, 1:].astype(float), levels, tuple((each, 0) for each in range(1, len(names))))
+
+
+def number(column: pd.Series, *, min_n: int = 20, write=str, n: int | None = None) -> Factor:
+    """A column of numbers, its upper quartile compared with its lower.
+
+    Standardised; on the scale of ``log(1 + x)`` where it is skewed and never negative. From `min_n`
+    missing values on they have a column of their own, fewer count as average. Where the
+    quartiles are equal, the median of the values beyond takes the place of one.
+
+    Parameters
+    ----------
+    column
+        Numbers, some perhaps missing.
+    min_n
+        Missing values that have a column of their own.
+    write
+        How a value is written as the name of its level.
+    n
+        Rows that decide on the scale and the quartiles, the first ones.
+
+    Examples
+    --------
+    >>> made = number(pd.Series([0, 1, 2, 3, 4.0]))
+    >>> [(level.name, level.values.round(2).tolist()) for level in made.levels], made.contrasts
+    ([('1.0', [-0.71]), ('3.0', [0.71])], ((1, 0),))
+    """
+    values = column.astype(float).replace([np.inf, -np.inf], np.nan)
+    first, missing = values.head(len(values) if n is None else n), values.isna().to_numpy()
+    known, n_missing = first.dropna(), int(first.isna().sum())
+    if known.nunique() < 2:
+        return Factor("number", np.zeros((len(values), 0)), (), ())
+    logged = known.min() >= 0 and known.skew() > _SKEWED
+    scale = np.log1p if logged else np.asarray
+    centre, spread = scale(known).mean(), scale(known).std(ddof=0)
+    has_own = n_missing >= min_n
+    standard = np.where(
+        missing,
+        0.0,
+        (scale(values.fillna(known.iloc[0]).clip(lower=known.min() if logged else None)) - centre) / spread,
+    )
+    columns = np.column_stack([standard, *([missing] if has_own else [])]).astype(float)
+    low, high = _ends(known)
+    levels = tuple(
+        Level(write(end), np.array([(scale(end) - centre) / spread, *([0.0] if has_own else [])]), mine.to_numpy())
+        for end, mine in ((low, values <= low), (high, values >= high))
+    )
+    notes = ["logarithmic scale" if logged else "", f"{n_missing:,} missing told apart" if has_own else ""]
+    return Factor("number", columns, levels, ((1, 0),), "; ".join(filter(None, notes)))
+
+
+def crossed(one: Factor, other: Factor, *, min_n: int = 20) -> tuple[Factor, np.ndarray]:
+    """The products of two factors' columns, and which of them at least `min_n` rows have.
+
+    Examples
+    --------
+    >>> one, other = category(pd.Series(list("aabb"))), category(pd.Series(list("xyxy")))
+    >>> crossed(one, other, min_n=1)[0].columns.ravel().tolist()
+    [0.0, 0.0, 0.0, 1.0]
+    """
+    products = one.columns[:, :, None] * other.columns[:, None, :]
+    products = products.reshape(len(one.columns), one.columns.shape[1] * other.columns.shape[1])
+    kept = (products != 0).sum(axis=0) >= min_n
+    return Factor("product", products[:, kept], (), ()), kept
+
+
+def bucketed(column: pd.Series, starts: Sequence[int]) -> tuple[pd.Series, list[str]]:
+    """A count as the bucket it lies in, and the names of all buckets; the last is open.
+
+    Examples
+    --------
+    >>> found, names = bucketed(pd.Series([0, 4, 9, None]), (0, 1, 3, 5))
+    >>> found.tolist(), names
+    (['0', '3–4', '5+', nan], ['0', '1–2', '3–4', '5+'])
+    """
+    ends = [*starts[1:], np.inf]
+    names = [
+        f"{start}+" if end == np.inf else f"{start}" if end - start == 1 else f"{start}–{end - 1}"
+        for start, end in zip(starts, ends, strict=True)
+    ]
+    return pd.cut(column.astype(float), [*starts, np.inf], right=False, labels=names).astype(object), names
+
+
+def _ends(known: pd.Series) -> tuple[float, float]:
+    low, high = known.quantile(0.25, interpolation="nearest"), known.quantile(0.75, interpolation="nearest")
+    if low < high:
+        return low, high
+    above, below = known[known > high], known[known < low]
+    return (low, above.median()) if len(above) >= len(below) else (below.median(), high)
