@@ -101,7 +101,7 @@ def effects(
     frame, factors, controls, cluster
         As for `factor_tests`; for the money also ``ended_at`` and ``amount``.
     period
-        Of the money; without one it is missing.
+        Of the money; without one, or where no deal has an amount, it is missing.
     decided
         Deals the money is of, where `frame` leaves some out as too young; the same columns. A value
         the model does not know counts as the reference.
@@ -478,10 +478,10 @@ def _effect(
 
 def _money(study: _Study, period: Period | None) -> pd.Series | None:
     """Amounts of the deals decided in the period; missing for the others."""
-    if period is None:
-        return None
     rows = study.counted
-    checks.require_columns(rows, ["ended_at", "amount"])
+    if period is None or "amount" not in rows:
+        return None
+    checks.require_columns(rows, ["ended_at"])
     inside = pd.Series(True, index=rows.index) if period.label == "all" else period.contains(rows["ended_at"])
     return rows["amount"].astype(float).where(inside)
 

@@ -206,6 +206,8 @@ and at an unchanged mix by segment there is no clear change.
         return f"{head}{mix}, and {rate}."
     if not parts and not change["is_named"].any():
         return f"The win rate shows no clear change {span}, nor does it at an unchanged mix by {by}."
+    if not parts:
+        return f"The win rate shows no clear change {span}, but {rate}."
     return f"The win rate shows no clear change {span}, but {mix}, and {rate}."
 
 

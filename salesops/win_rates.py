@@ -1,7 +1,7 @@
 """Win rates of closed deals side by side: over time, at the same point of a quarter, and by every way to cut them."""
 
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import date
 from itertools import pairwise
 
 import numpy as np
@@ -9,7 +9,7 @@ import pandas as pd
 from scipy.stats import chi2
 
 from salesops import checks, pipeline, words
-from salesops.periods import Calendar, Period, previous, year_before
+from salesops.periods import Calendar, Period, previous, same_position, year_before
 from salesops.stats import control, proportions
 
 MIN_N = 20  # closed deals below which a figure is shown but not spoken of
@@ -91,7 +91,7 @@ def win_rate_by_position(
         raise checks.ParameterError(f"period: {period.label} begins after {as_of}. Choose an earlier period.")
     is_whole = period.is_complete(as_of)
     compared = [period, previous(period, calendar), year_before(period, calendar)]
-    ends = [each.end if is_whole else min(each.end, each.start + timedelta(days=days - 1)) for each in compared]
+    ends = [same_position(each, period, as_of).end for each in compared]
     deals = pipeline.qualified(opportunities)
     table = pd.DataFrame(
         {"period": each.label, "first_date": each.start, "last_date": end, "is_complete": is_whole}

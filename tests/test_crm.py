@@ -405,3 +405,13 @@ def test_moments_are_shown_by_the_clocks_of_the_source(tmp_path):
     folder = write(tmp_path / "x", opportunities=deals, yaml="time_zone: America/New_York\n")
     company = crm.load(folder, as_of="2026-10-31")
     assert str(company.opportunities["closed_at"].iloc[0]) == "2026-09-30 23:00:00"
+
+
+def test_a_group_of_deals_is_a_filter_like_where():
+    company = crm.load("sample")
+    assert company.is_in("") is None
+    group = company.is_in("region == 'EMEA'")
+    assert group.index.equals(company.opportunities.index)
+    assert group.tolist() == (company.opportunities["region"] == "EMEA").tolist()
+    with pytest.raises(ParameterError, match=r"^change_group: unknown column 'regin'\. Did you mean 'region'\?$"):
+        company.is_in("regin == 'EMEA'", parameter="change_group")

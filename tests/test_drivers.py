@@ -263,8 +263,11 @@ def test_bad_columns_in_words(frame):
         drivers.factor_tests(frame, ["ended_at"])
     with pytest.raises(checks.DataError, match="missing column"):
         drivers.factor_tests(frame, ["x_sponsr"])
-    with pytest.raises(checks.DataError, match="missing column"):
-        drivers.effects(frame.drop(columns="amount"), ["segment"], period=Q3)
+
+
+def test_without_amounts_the_money_is_missing_and_the_points_are_not(frame):
+    found = drivers.effects(frame.drop(columns="amount"), ["segment"], period=Q3)
+    assert found["won_amount_effect"].isna().all() and found["win_rate_effect"].notna().all()
 
 
 def crossed(gap: float) -> pd.DataFrame:

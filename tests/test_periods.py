@@ -119,3 +119,11 @@ def test_a_period_holds_its_last_day_to_midnight_and_no_missing_date():
     q3 = periods.quarter(date(2026, 9, 1))
     times = pd.Series(pd.to_datetime(["2026-09-30T23:59:59", "2026-10-01T00:00:00", "2026-07-01T00:00:00", None]))
     assert q3.contains(times).tolist() == [True, False, True, False]
+
+
+def test_a_part_of_a_period_is_compared_with_the_same_part():
+    now, before = periods.quarter(date(2026, 5, 1)), periods.quarter(date(2026, 2, 1))
+    assert periods.same_position(before, now, date(2026, 6, 29)).days == 90  # the first quarter has 90 days only
+    assert periods.same_position(before, now, date(2026, 4, 1)).label == "2026Q1, first 1 day"
+    assert periods.same_position(before, now, date(2026, 6, 30)) is before
+    assert [each.label for each in periods.trailing_months(now, 2)] == ["2026-05", "2026-06"]

@@ -445,3 +445,20 @@ def test_a_period_that_all_rows_share_is_left_to_the_caption():
     assert {figure["period"]["label"] for figure in shared.facts["figures"]} == {"2026Q3"}
     apart = toys.page().table(rates.assign(period=["2026Q2", "2026Q3"]), caption="x")
     assert "2026Q2" in apart.html
+
+
+def test_a_table_shows_the_columns_asked_for_and_keeps_all_figures():
+    frame = pd.DataFrame({"segment": ["SMB"], "n": [40], "win_rate": [0.25], "value_win_rate": [0.5], "p_value": [0.01]})
+    block = tables.table(frame, caption="By segment", shown=["segment", "win_rate"])
+    shown = unescape(block.html).replace("\xa0", " ")
+    assert "25 %" in shown and "50 %" not in shown and "0.01" not in shown
+    assert [each["metric"] for each in block.facts["figures"]] == ["win_rate", "value_win_rate"]
+    assert block.facts["figures"][0]["by"] == {"segment": "SMB"}
+    assert "By segment" in tables.table(frame.iloc[:0][["n"]], caption="By segment", shown=["segment"]).html
+
+
+def test_a_section_nobody_asked_for_is_no_gap():
+    made = page()
+    assert made.asks("Did it work?", "2026-01-01", "give change_date.").html == ""
+    block = made.asks("Did it work?", None, "give change_date.")
+    assert block.kind == "left_out" and not block.facts and "was not asked: give change_date." in block.html

@@ -49,7 +49,10 @@ class Scope:
 
 UNSCOPED = Scope()
 LEVEL = 0.95  # of an interval, where a column `level` does not say another
-SUPPORT = ("n", "level", "period", "period_start", "period_end")
+SUPPORT = (
+    "n", "level", "period", "period_start", "period_end", "p_value", "is_named", "n_compared", "is_main", "is_signal",
+    "is_before", "reason", "assumes",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ def columns(frame: pd.DataFrame, *, by: Iterable[str] | None = None, label: str 
     A metric is named in the registry, alone or with a statistic, and is not what another
     metric of the frame is made of: won deals beside a win rate are its numerator, counted
     over its population. Every other column is a key, except ``n``, ``n_*``, limits,
-    numerators, denominators, periods, measures (decimals and flags) and labels.
+    numerators, denominators, periods, measures (columns of decimals) and labels.
 
     Examples
     --------
@@ -242,7 +245,7 @@ def _is_support(frame: pd.DataFrame, column: str) -> bool:
 
 
 def _is_measure(column: pd.Series) -> bool:
-    return pd.api.types.is_float_dtype(column) or pd.api.types.is_bool_dtype(column)
+    return pd.api.types.is_float_dtype(column)
 
 
 def _period(row: Mapping[str, object], scope: Scope) -> dict[str, object]:

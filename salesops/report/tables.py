@@ -81,7 +81,8 @@ class Layout:
         shown: Iterable[str] | None = None,
     ):
         self.frame, self.scope, self.min_n, self.names = frame, scope, min_n, names
-        self.shown = list(shown or [column for column in frame.columns if not _is_folded(column, frame)])
+        wanted = list(shown or []) if len(frame) else []  # a frame of no rows need not have its columns
+        self.shown = wanted or [column for column in frame.columns if not _is_folded(column, frame)]
         self.units = {column: units.get(column) or unit_of(frame, column) for column in self.shown}
 
     @property
