@@ -12,6 +12,8 @@ from salesops.candidates import MIN_N, OTHER
 from salesops.periods import Period
 from salesops.stats.multiplicity import FALSE_DISCOVERY_RATE
 
+_MONEY = ["won_amount_effect", "won_amount_effect_low", "won_amount_effect_high"]
+
 
 def not_found(
     tests: pd.DataFrame, contrasts: pd.DataFrame, *, power: float = 0.8, confidence: float = 0.95
@@ -164,7 +166,7 @@ def shown(tests: pd.DataFrame, contrasts: pd.DataFrame, *, most: int = 12) -> pd
     """The effects worth a row: every level of the factors that may be named, then the factors with one contrast.
 
     Of a factor with many levels that may not be named no level is picked out: the largest of many
-    is large by chance. The small levels taken together are left out.
+    is large by chance. The small levels taken together are left out. Their money is in `worth`.
 
     Returns
     -------
@@ -182,7 +184,32 @@ def shown(tests: pd.DataFrame, contrasts: pd.DataFrame, *, most: int = 12) -> pd
     rows = contrasts[contrasts["level"] != OTHER].merge(tests[["factor", "is_named"]], on="factor")
     is_single = rows.groupby("factor")["level"].transform("size") == 1
     rows = rows[rows["win_rate_effect"].notna() & (rows["is_named"] | is_single)]
-    return rows.sort_values("is_named", ascending=False, kind="stable", ignore_index=True).head(most)
+    rows = rows.sort_values("is_named", ascending=False, kind="stable", ignore_index=True).head(most)
+    return rows.drop(columns=["n_in_period", *_MONEY], errors="ignore")
+
+
+def worth(tests: pd.DataFrame, contrasts: pd.DataFrame) -> pd.DataFrame:
+    """What the effects that may be named come to in the period, in money.
+
+    Returns
+    -------
+    DataFrame
+        One row per level of a named factor: ``factor``, ``level``, ``reference``, ``n`` (deals with the level
+        decided in the period, of known amount), ``won_amount_effect`` with interval; none where there is no money.
+
+    Examples
+    --------
+    >>> tests = pd.DataFrame({"factor": ["x_trial", "segment"], "is_named": [False, True]})
+    >>> contrasts = pd.DataFrame({"factor": ["x_trial", "segment"], "level": ["Yes", "SMB"], "reference": ["No", "Mid"],
+    ...     "n_in_period": [30, 20], "won_amount_effect": [5.0, 9e4], "won_amount_effect_low": [1.0, 6e4],
+    ...     "won_amount_effect_high": [9.0, 1e5]})
+    >>> worth(tests, contrasts)[["factor", "level", "n", "won_amount_effect"]].values.tolist()
+    [['segment', 'SMB', 20, 90000.0]]
+    """
+    named = contrasts["factor"].isin(tests.loc[tests["is_named"].astype(bool), "factor"])
+    rows = contrasts[named & (contrasts["level"] != OTHER) & contrasts["won_amount_effect"].notna()]
+    rows = rows[["factor", "level", "reference", "n_in_period", *_MONEY]]
+    return rows.rename(columns={"n_in_period": "n"}).reset_index(drop=True)
 
 
 def not_found_sentence(missed: pd.DataFrame, *, most: int = 5) -> str:
