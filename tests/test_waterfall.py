@@ -578,7 +578,8 @@ def assert_reconciles(table, by=None):
 def test_the_waterfall_reconciles_and_is_that_of_a_loop_over_deals(histories):
     counted = []
 
-    @settings(max_examples=histories // 5, deadline=None)
+    # Two deals a company at least on average; the same companies every time, so that the count is sure.
+    @settings(max_examples=histories // 2, deadline=None, derandomize=True)
     @given(
         COMPANIES,
         st.sampled_from([None, "owner_id"]),
