@@ -9,7 +9,6 @@ from salesops import checks, words
 from salesops.periods import Period
 from salesops.stats import counts
 
-MIN_N = 20  # new accounts below which a cost is shown but never compared
 KINDS = ("sales", "marketing")
 RULES = {
     "marketing": "marketing cost of the source alone, over the accounts whose first won deal came from it",
@@ -240,7 +239,7 @@ earlier): no clear change from 2026Q2.'
     cost = words.amount(now[name], currency)
     stated = f"A new account cost {cost} in {now['period']} ({limits}; {many}{when if lag_months else ''})"
     before = table.iloc[-2] if len(table) > 1 else None
-    if before is None or words.is_missing(before[name]) or min(now["n"], before["n"]) < MIN_N:
+    if before is None or words.is_missing(before[name]) or min(now["n"], before["n"]) < checks.MIN_N:
         return f"{stated}."
     # Ratio of two Poisson rates, on the log scale: 1/n + 1/m is its variance.
     moved, margin = np.log(now[name] / before[name]), 1.96 * np.sqrt(1 / now["n"] + 1 / before["n"])

@@ -8,7 +8,6 @@ import pandas as pd
 from salesops import checks, pipeline, words
 from salesops.stats import interrupted, proportions
 
-MIN_N = 20  # deals on each side below which nothing is said
 MIN_PERIODS = 6  # cohorts on each side below which a course cannot be told from its change
 MIN_PLACEBOS = 19  # dates tried from which on they decide with the interval: one in twenty
 _LENGTH = {"month": 365.25 / 12, "week": 7.0}  # days of a cohort
@@ -65,7 +64,7 @@ def cases(
     Raises
     ------
     ParameterError
-        A time that is no number of days, or a group that is not true or false.
+        A time that is no number of days, a change that is still to come, or a group that is not true or false.
 
     Examples
     --------
@@ -80,6 +79,10 @@ def cases(
     checks.require_columns(opportunities, [start, cluster])
     if days < 1:
         raise checks.ParameterError(f"before_after: days is {days}. Give the days a deal has to be won, 1 or more.")
+    if change_date is not None and change_date > as_of:
+        raise checks.ParameterError(
+            f"change_date: {change_date} is after the data's last day {as_of}. Give a day on which it had begun."
+        )
     if change_date is None:
         opportunities, change_date = opportunities.iloc[:0], as_of
         group = group.iloc[:0] if isinstance(group, pd.Series) else group
@@ -397,8 +400,8 @@ def _too_short(table: pd.DataFrame, cohort: str) -> str | None:
     for side, rows in (("before", table[table["time"] < 0]), ("after", table[table["time"] >= 0])):
         if len(rows) < MIN_PERIODS:
             return f"only {len(rows)} {cohort}s {side} it, fewer than {MIN_PERIODS}"
-        if rows["n"].sum() < MIN_N:
-            return f"only {rows['n'].sum()} deals {side} it, fewer than {MIN_N}"
+        if rows["n"].sum() < checks.MIN_N:
+            return f"only {rows['n'].sum()} deals {side} it, fewer than {checks.MIN_N}"
     if table["n_won"].sum() in (0, table["n"].sum()):
         return "all deals ended alike"
     return None
@@ -434,8 +437,8 @@ def _double_effect(used: pd.DataFrame, cohort: str, confidence: float) -> dict[s
 
 def _plain_effect(group: pd.DataFrame, confidence: float) -> dict[str, object]:
     after = (group["side"] == "after").to_numpy(float)
-    if min(after.sum(), len(after) - after.sum()) < MIN_N:
-        return {"reason": f"fewer than {MIN_N} deals on a side"}
+    if min(after.sum(), len(after) - after.sum()) < checks.MIN_N:
+        return {"reason": f"fewer than {checks.MIN_N} deals on a side"}
     return _named(_linear(group, [after], confidence)) | {"n_periods": group["time"].nunique()}
 
 
@@ -444,7 +447,7 @@ def _no_comparison(used: pd.DataFrame, cohort: str) -> str | None:
     if used["is_in_group"].all():
         return "there is no comparison group"
     cells = used.groupby(["is_in_group", "side"]).size().unstack(fill_value=0).stack()
-    if cells.min() < MIN_N:
+    if cells.min() < checks.MIN_N:
         is_in_group, side = cells.idxmin()
         return f"only {cells.min()} deals {'it was for' if is_in_group else 'to compare with'} {side} it"
     periods = {side: used.loc[used["side"] == side, "time"].nunique() for side in ("before", "after")}

@@ -5,6 +5,8 @@ from difflib import get_close_matches
 
 import pandas as pd
 
+MIN_N = 20  # deals, wins, leads, accounts or trials below which a figure is shown, but never named, ranked or judged
+
 
 class SalesopsError(Exception):
     """A fault a person can mend; its text is the whole message."""

@@ -10,7 +10,6 @@ from salesops import checks, pipeline, words
 from salesops.periods import Calendar, Period, quarters_between
 from salesops.stats import completion, proportions
 
-MIN_N = 20  # deals below which a figure is shown but not spoken of
 MIN_AT_RISK = 10  # deals below which a curve stops
 RECENT_DAYS = 365  # of whose events the pace of open deals is learned: one of each season
 LAST_WEEKS = 3  # of a quarter, each with a pace of its own: deals are hurried to its end
@@ -182,7 +181,9 @@ def win_curves(
     return pd.concat([curve for curve in curves if len(curve)] or curves[:1], ignore_index=True)
 
 
-def cohort_sentence(cohort: pd.Series, *, start: str = "created_date", deals: str = "deals", min_n: int = MIN_N) -> str:
+def cohort_sentence(
+    cohort: pd.Series, *, start: str = "created_date", deals: str = "deals", min_n: int = checks.MIN_N
+) -> str:
     """How many of a cohort are won so far, and how many are expected to be in the end.
 
     Parameters
@@ -255,10 +256,10 @@ def _strata(rows: pd.DataFrame, keys: list[str], strata: Sequence[str]) -> pd.Se
     group = _numbered(rows[keys])
     level = _numbered(rows[[*keys, *strata]])
     recent = rows["cause"].notna() & (rows["days"] >= rows["entry"])
-    is_large = recent.groupby(level).transform("sum") >= MIN_N
+    is_large = recent.groupby(level).transform("sum") >= checks.MIN_N
     own = ("level " + level.astype("str")).where(is_large, "rest of " + group.astype("str"))
     # Where even the levels that are too small make too few together, all of the group go on alike.
-    is_thin = (recent.groupby(own).transform("sum") < MIN_N).groupby(group).transform("any")
+    is_thin = (recent.groupby(own).transform("sum") < checks.MIN_N).groupby(group).transform("any")
     return own.mask(is_thin, "group " + group.astype("str"))
 
 
@@ -369,7 +370,7 @@ def _expected(rows: pd.DataFrame, is_member: np.ndarray, seasons, confidence: fl
         cluster=rows["account"],
         stratum=rows["stratum"],
         calendar=seasons,
-        min_ends=MIN_N,
+        min_ends=checks.MIN_N,
         confidence=confidence,
     )
     rates = [

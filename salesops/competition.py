@@ -13,7 +13,6 @@ from scipy.stats import t as student
 from salesops import candidates, checks, pipeline, words
 from salesops.stats import groups, logit, multiplicity, proportions, shrinkage
 
-MIN_N = 20  # closed deals below which a competitor is shown but not compared or named
 LARGEST_GAP = 0.10  # between how often won and lost deals name a competitor, beyond which rates are withheld
 ADJUST = ("segment", "region", "opportunity_type")
 _UNKNOWN = {"unknown", "n/a", "na", "-", "?", "not known", "tbd"}
@@ -101,7 +100,7 @@ def competitors(
     by: str | None = None,
     *,
     adjust: Sequence[str] = ADJUST,
-    min_n: int = MIN_N,
+    min_n: int = checks.MIN_N,
     confidence: float = 0.95,
 ) -> pd.DataFrame:
     """How often we win against each competitor, and against it rather than another.

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from salesops import checks, deal_rules, pipeline, words
-from salesops.deal_rules import MIN_N, PAST_DUE
+from salesops.deal_rules import PAST_DUE
 from salesops.periods import Period
 from salesops.stats import proportions
 
@@ -325,7 +325,7 @@ def past_due_sentence(rates: pd.DataFrame, impacts: pd.DataFrame) -> str:
     if row["faulty_count"] == 0:
         return f"None of the {words.count(row['n'])} open deals is past its close date."
     stated = f"{words.rate(row['fault_rate'])} of open deals are past their close date"
-    if row["n"] < MIN_N:
+    if row["n"] < checks.MIN_N:
         stated = f"{words.count(row['faulty_count'])} of {words.count(row['n'])} open deals are past their close date"
     moved = impacts[(impacts["rule"] == PAST_DUE) & (impacts["metric"] == "weighted_pipeline_amount")]
     if moved.empty or not moved["with_value"].iloc[0] > 0:
@@ -336,7 +336,7 @@ def past_due_sentence(rates: pd.DataFrame, impacts: pd.DataFrame) -> str:
     return f"{stated}; without them the weighted pipeline is {words.rate(share)} lower."
 
 
-def worst_sentence(rates: pd.DataFrame, *, min_n: int = MIN_N) -> str:
+def worst_sentence(rates: pd.DataFrame, *, min_n: int = checks.MIN_N) -> str:
     """The rule broken by the largest share of the deals it was looked at for.
 
     Examples
@@ -385,7 +385,7 @@ def moved_sentence(impacts: pd.DataFrame) -> str:
     return f"Without {marked}, the win rate would read {now} instead of {was}."
 
 
-def trend_sentence(course: pd.DataFrame, rule: str = PAST_DUE, *, min_n: int = MIN_N) -> str:
+def trend_sentence(course: pd.DataFrame, rule: str = PAST_DUE, *, min_n: int = checks.MIN_N) -> str:
     """Whether a rule is broken less often at the end of the last period than of the first.
 
     Examples
@@ -429,7 +429,7 @@ def owners_sentence(owners: pd.DataFrame) -> str:
     return f"{stated}; three owners hold {words.rate(owners['fix_count'].nlargest(3).sum() / total)} of them."
 
 
-def heaping_sentence(heaps: pd.DataFrame, *, min_n: int = MIN_N) -> str:
+def heaping_sentence(heaps: pd.DataFrame, *, min_n: int = checks.MIN_N) -> str:
     """Whether the figures of open deals are heaped beyond chance.
 
     Examples
@@ -461,7 +461,7 @@ def _with_rates(table: pd.DataFrame, by: Sequence[str], confidence: float) -> pd
     columns = [*by, "n", "faulty_count", "fault_rate", "fault_rate_low", "fault_rate_high", "touched_amount"]
     ordered = (
         table[columns]
-        .assign(is_few=table["n"] < MIN_N)
+        .assign(is_few=table["n"] < checks.MIN_N)
         .sort_values(["is_few", "fault_rate"], ascending=[True, False], kind="stable", ignore_index=True)
     )
     return ordered.drop(columns="is_few")

@@ -11,7 +11,6 @@ from salesops import checks, pipeline
 from salesops.periods import Period
 from salesops.stats import likeness, proportions, survival
 
-MIN_N = 20  # deals below which a rate is shown last and never named
 QUIET_DAYS = 30  # without activity, after which an open deal is quiet
 LATE_DAYS = 7  # after its close date, after which a win was entered late
 TWIN_DAYS = 30  # between the creation of two deals that may be one
@@ -116,7 +115,7 @@ def examined(
     reps, accounts, stages
         As loaded; empty or None where there are none.
     visits
-        Of `pipeline.stage_visits`.
+        Of `journey.stage_visits`.
 
     Returns
     -------
@@ -186,7 +185,7 @@ def completeness(opportunities: pd.DataFrame, *, confidence: float = 0.95) -> pd
     table = table.reset_index().astype({"n": int, "filled_count": int})
     low, high = proportions.wilson_interval(table["filled_count"], table["n"], confidence)
     table = table.assign(filled_rate=table["filled_count"] / table["n"], filled_rate_low=low, filled_rate_high=high)
-    ordered = table.assign(is_few=table["n"] < MIN_N).sort_values(["is_few", "filled_rate"], kind="stable")
+    ordered = table.assign(is_few=table["n"] < checks.MIN_N).sort_values(["is_few", "filled_rate"], kind="stable")
     return ordered.drop(columns="is_few").reset_index(drop=True)
 
 

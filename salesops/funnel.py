@@ -6,11 +6,9 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
-from salesops import checks, pipeline, words
+from salesops import checks, journey, pipeline, words
 from salesops.periods import Period
 from salesops.stats import groups, survival
-
-MIN_N = 20  # entries below which a stage is shown but never named
 
 _LIMITS = ("", "_low", "_high")
 _PERIOD = ["period", "period_start", "period_end"]
@@ -33,7 +31,7 @@ def stage_conversion(
     Parameters
     ----------
     visits
-        Of `pipeline.stage_visits`, with `by` among its columns.
+        Of `journey.stage_visits`, with `by` among its columns.
     period
         When the stage was first entered.
     by
@@ -78,15 +76,21 @@ def stage_conversion(
     1  Propose  1           1       0                    1.0
     """
     keys = _keys(visits, by)
-    rows = pipeline.progress(visits)
+    rows = journey.progress(visits)
     entries = rows[~rows["is_reentry"] & period.contains(rows["entered_at"])]
 
     def one_group(rows: pd.DataFrame) -> dict[str, float]:
         rate = _plateau(rows, "advanced", "stage_conversion_rate", confidence)
         still_open = int(rows["cause"].isna().sum())
         share = still_open / len(rows) if len(rows) else np.nan
-        return {"n": len(rows), **rate, "still_open_rate": share, **_exit_counts(rows), "n_still_open": still_open,
-                "n_reentered": int(rows["is_reentered"].sum())}
+        return {
+            "n": len(rows),
+            **rate,
+            "still_open_rate": share,
+            **_exit_counts(rows),
+            "n_still_open": still_open,
+            "n_reentered": int(rows["is_reentered"].sum()),
+        }
 
     stages = _stage_groups(visits, by)
     table = groups.rows_of_each(stages[keys], entries, one_group)
@@ -172,7 +176,7 @@ def overall_conversion(
     0  2      1       1                      0.5
     """
     _keys(visits, by)
-    ends = pipeline.ends(visits)
+    ends = journey.ends(visits)
     entries = ends[(ends["position"] == 1) & ~ends["is_reentry"] & period.contains(ends["entered_at"])]
 
     def one_group(rows: pd.DataFrame) -> dict[str, float]:
@@ -327,7 +331,9 @@ def headlines(
     busiest = overall.sort_values("n", ascending=False, kind="stable").head(2)
     return [
         *(_overall_sentence(row, window, len(overall) > 1) for _, row in busiest.iterrows()),
-        weakest_sentence(conversion), slowest_sentence(durations), cycle_sentence(cycle, window),
+        weakest_sentence(conversion),
+        slowest_sentence(durations),
+        cycle_sentence(cycle, window),
     ]
 
 
@@ -394,7 +400,7 @@ def cycle_sentence(cycle: pd.DataFrame, window: Period) -> str:
     'Half of the wins take no more than 62 days (likely between 53 days and 69 days); the middle half take 26 to 127.'
     """
     row = cycle.iloc[0]
-    if row["n_won"] < MIN_N:
+    if row["n_won"] < checks.MIN_N:
         won = f"{words.count(row['n_won'])} of the deals started {window.when} have been won"
         return f"{won}: too few to say how long winning takes."
     median, low, high = (row[f"sales_cycle_days_median{end}"] for end in _LIMITS)
@@ -427,7 +433,7 @@ def _skipped(visits: pd.DataFrame, stage: dict, period: Period, by: str | None) 
     """Deals of a group that came beyond a stage in the period without ever entering it."""
     for key in dict.fromkeys(["pipeline", *([by] if by and by != "stage" else [])]):
         visits = visits[visits[key].isna() if pd.isna(stage[key]) else visits[key] == stage[key]]
-    return int(period.contains(pipeline.skipped(visits, stage["position"])).sum())
+    return int(period.contains(journey.skipped(visits, stage["position"])).sum())
 
 
 def _plateau(rows: pd.DataFrame, cause: str, name: str, confidence: float) -> dict[str, float]:
@@ -478,7 +484,7 @@ def _overall_sentence(row: pd.Series, window: Period, names_pipeline: bool) -> s
     deals = f"{words.count(row['n'])} {'deal' if row['n'] == 1 else 'deals'}"
     entered = f"{deals} entered {where} {window.when}"
     rate, low, high = (row[f"overall_conversion_rate{end}"] for end in _LIMITS)
-    if row["n"] < MIN_N:
+    if row["n"] < checks.MIN_N:
         return f"{entered}: too few to say how many will be won."
     if words.is_missing(rate):
         return f"{entered}; none of them has ended yet."
@@ -493,7 +499,9 @@ def _comparable(table: pd.DataFrame, column: str) -> pd.DataFrame:
     busiest = table.groupby(pipelines)["n"].sum().sort_values(kind="stable").index[-1:]
     mine = table[pipelines.isin(busiest)]
     limits = mine.assign(value=mine[column], low=mine[f"{column}_low"], high=mine[f"{column}_high"])
-    return limits[limits["n"] >= MIN_N].dropna(subset=["value", "low", "high"]).sort_values("value", kind="stable")
+    return (
+        limits[limits["n"] >= checks.MIN_N].dropna(subset=["value", "low", "high"]).sort_values("value", kind="stable")
+    )
 
 
 def _of(row: pd.Series) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from salesops import checks, pipeline, words
-from salesops.leads import MIN_N, by_group, known_on, with_rate
+from salesops.leads import by_group, known_on, with_rate
 from salesops.periods import Period
 from salesops.stats import proportions, survival
 
@@ -315,7 +315,7 @@ against 10 %, 20 points apart (likely between 12 and 28).'
 (1-40) by more than chance would give (10 % against 10 %).'
     """
     scored = bands[bands["score_band"].notna()]
-    if len(scored) < 2 or scored["n"].iloc[[0, -1]].min() < MIN_N:
+    if len(scored) < 2 or scored["n"].iloc[[0, -1]].min() < checks.MIN_N:
         return f"Too few leads have a score to say whether it tells how many {GOALS[goal]}."
     bottom, top = scored.iloc[0], scored.iloc[-1]
     counts = (top["n_reached"], top["n"], bottom["n_reached"], bottom["n"])
@@ -352,7 +352,7 @@ are still open.'
     arrived = f"{words.count(row['n'])} {'lead' if row['n'] == 1 else 'leads'} arrived {window.when}"
     if row["n"] == 0:
         return f"No leads arrived {window.when}."
-    if row["n"] < MIN_N:
+    if row["n"] < checks.MIN_N:
         return f"{arrived}: too few to say how many {GOALS[goal]}."
     if words.is_missing(row["lead_conversion_rate"]):
         return f"{arrived}; none of them has come to an end yet."
@@ -384,7 +384,9 @@ def groups_sentence(table: pd.DataFrame, by: str, *, goal: str = "opportunity") 
     'No source stands clear of the others as the one whose leads are won most often (2 compared).'
     """
     rate, name = "lead_conversion_rate", words.label(by).lower()
-    known = table[(table["goal"] == goal) & (table["n"] >= MIN_N)].dropna(subset=[rate, f"{rate}_low", f"{rate}_high"])
+    known = table[(table["goal"] == goal) & (table["n"] >= checks.MIN_N)].dropna(
+        subset=[rate, f"{rate}_low", f"{rate}_high"]
+    )
     known = known.sort_values(rate, ascending=False, kind="stable")
     if len(known) < 2:
         return f"Too few leads to compare how many {GOALS[goal]} by {name}."

@@ -9,7 +9,7 @@ from scipy.optimize import linprog
 from scipy.stats import norm
 
 from salesops import checks, words
-from salesops.leads import MIN_N, with_rate
+from salesops.leads import with_rate
 from salesops.stats import multiplicity, proportions, shrinkage, survival
 
 FOLDS = 5
@@ -24,7 +24,7 @@ def rep_leads(rows: pd.DataFrame, *, confidence: float = 0.95) -> pd.DataFrame:
 
     The shrunk rate draws each rep's rate to that of the class as far as chance explains the
     distance. A rep is compared with all others in the same class, where both have at least
-    `MIN_N` leads, and named by Benjamini-Hochberg over the table. Rows are in the order of
+    `checks.MIN_N` leads, and named by Benjamini-Hochberg over the table. Rows are in the order of
     class and rep: no ranking.
 
     Known bias: whoever is given the better leads of a class looks better.
@@ -88,7 +88,7 @@ def routing_plan(rows: pd.DataFrame) -> pd.DataFrame:
 
     Every rep keeps as many leads as before and every class all of its own; the plan has the
     greatest expected number of conversions at the shrunk rates (a transportation problem).
-    Reps with fewer than `MIN_N` leads of a class keep what they have of it; so do leads without
+    Reps with fewer than `checks.MIN_N` leads of a class keep what they have of it; so do leads without
     an owner. What it is worth, `rerouting_gain` says.
 
     Returns
@@ -267,7 +267,7 @@ def _against_others(cells: pd.DataFrame, confidence: float) -> pd.DataFrame:
     """Each rep's conversion less that of the others with the same class."""
     reached, n = cells["n_reached"], cells["n"]
     other, other_n = reached.sum() - reached, n.sum() - n
-    is_large = (n >= MIN_N) & (other_n >= MIN_N) & cells["owner_id"].notna()
+    is_large = (n >= checks.MIN_N) & (other_n >= checks.MIN_N) & cells["owner_id"].notna()
     table = pd.DataFrame(np.nan, index=cells.index, columns=[*_names("rep_conversion_difference"), "p_value"])
     for row in cells.index[is_large]:
         counts = (reached[row], n[row], other[row], other_n[row])
@@ -277,7 +277,7 @@ def _against_others(cells: pd.DataFrame, confidence: float) -> pd.DataFrame:
 
 def _grid(cells: pd.DataFrame) -> tuple[_Grid, np.ndarray]:
     """The cells that may move, laid out, and which rows of the table they are, in the grid's order."""
-    where = np.flatnonzero((cells["n"] >= MIN_N) & cells["owner_id"].notna())
+    where = np.flatnonzero((cells["n"] >= checks.MIN_N) & cells["owner_id"].notna())
     chosen = cells.iloc[where]
     rep, reps = pd.factorize(chosen["owner_id"])
     kind, kinds = pd.factorize(chosen["class"], use_na_sentinel=False)

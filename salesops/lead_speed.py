@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from salesops import checks, words
-from salesops.leads import MIN_N, with_rate
+from salesops.leads import with_rate
 from salesops.stats import logit, multiplicity
 
 EDGES = (1, 4, 24)  # hours that part the bands
@@ -169,7 +169,7 @@ def _standardised(
     alike = np.zeros((kind.max() + 1, n_bands), dtype=int)
     np.add.at(alike, (kind, band), 1)
     table["overlap_rate"] = (alike >= _MIN_LIKE)[kind].mean(axis=0)
-    shown = (table["overlap_rate"] >= MIN_OVERLAP) & (np.bincount(band, minlength=n_bands) >= MIN_N)
+    shown = (table["overlap_rate"] >= MIN_OVERLAP) & (np.bincount(band, minlength=n_bands) >= checks.MIN_N)
     if not shown.iloc[0] or shown.sum() < 2 or is_reached.nunique() < 2:
         return table
     fitted, places = _fitted(kinds, band, is_reached, n_bands)

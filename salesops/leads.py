@@ -9,8 +9,6 @@ from salesops import checks, pipeline, words
 from salesops.periods import Period
 from salesops.stats import groups, proportions, survival, working_time
 
-MIN_N = 20  # leads below which a group is shown but never named
-
 _LIMITS = ("", "_low", "_high")
 _DAY = pd.Timedelta(days=1)
 _MOMENTS = ["first_response_at", "replied_at", "qualified_at", "converted_at", "disqualified_at"]
@@ -331,7 +329,7 @@ def response_sentence(table: pd.DataFrame, window: Period) -> str:
     leads = f"{words.count(row['n'])} {'lead' if row['n'] == 1 else 'leads'}"
     if row["n"] == 0:
         return f"No leads arrived {window.when}."
-    if row["n"] < MIN_N:
+    if row["n"] < checks.MIN_N:
         return f"{leads} arrived {window.when}: too few to say how soon they are answered."
     if row["n_answered"] == 0:
         return f"None of the {leads} that arrived {window.when} has been answered."
@@ -366,7 +364,7 @@ def reply_sentence(table: pd.DataFrame, window: Period) -> str:
     row = table.iloc[0]
     leads = f"{words.count(row['n'])} {'lead' if row['n'] == 1 else 'leads'}"
     when = "" if window.label == "all" else f" of {window.label}"
-    if row["n"] < MIN_N:
+    if row["n"] < checks.MIN_N:
         return f"We have answered {leads}{when}: too few to say how soon prospects reply."
     median, low, high = (row[f"prospect_reply_hours_median{end}"] for end in _LIMITS)
     if words.is_missing(median):
@@ -393,7 +391,7 @@ def sla_sentence(table: pd.DataFrame, window: Period, *, hours: float) -> str:
     row, agreed = table.iloc[0], words.duration(hours, "hours")
     if row["n"] == 0:
         return f"No lead that arrived {window.when} is due for an answer."
-    if row["n"] < MIN_N:
+    if row["n"] < checks.MIN_N:
         due = "1 lead that arrived {} is" if row["n"] == 1 else f"{words.count(row['n'])} leads that arrived {{}} are"
         return f"{due.format(window.when)} due for an answer: too few to say how many are answered within {agreed}."
     limits = words.interval(row["lead_sla_rate_low"], row["lead_sla_rate_high"], "rate")

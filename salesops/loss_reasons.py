@@ -13,7 +13,6 @@ from scipy.stats import norm, studentized_range
 from salesops import checks, pipeline, words
 from salesops.stats import groups, proportions, survival
 
-MIN_N = 20  # lost deals below which nothing is said of why
 MOST_UNEXPLAINED = 0.30  # share of the lost deals without a telling reason above which reasons are not ranked
 _VAGUE = {"other", "others", "misc", "miscellaneous", "unknown", "n/a", "na", "none", "-", "?", "not known"}
 _HALF_A_DAY = 0.5  # added to times before their logarithm: some deals are lost on the day they come
@@ -112,6 +111,13 @@ def loss_pareto(opportunities: pd.DataFrame, by: str | None = None, *, confidenc
         ``loss_share``, ``reason_amount``, ``all_lost_amount``, ``value_loss_share`` (0-1, shares with limits),
         ``cumulative_share`` (by count, this reason and those before it that tell why; missing unless ranked).
 
+    Metrics
+    -------
+    loss_share : rate, closed, none, reason_count / n, is_won
+        Lost deals with this reason over all lost deals (no-decision included) closed in the period.
+    value_loss_share : rate, closed, none, reason_amount / all_lost_amount, is_won amount lost_amount
+        Amount of the lost deals with this reason over the amount of all lost deals closed in the period.
+
     References
     ----------
     Sison & Glaz (1995), J. Am. Stat. Assoc. 90:366-369.
@@ -188,7 +194,7 @@ def time_to_loss_by(
     return pd.concat([names, table], axis=1).sort_values("n", ascending=False, kind="stable", ignore_index=True)
 
 
-def time_contrast(table: pd.DataFrame, by: str = "loss_reason", *, min_n: int = MIN_N) -> pd.DataFrame:
+def time_contrast(table: pd.DataFrame, by: str = "loss_reason", *, min_n: int = checks.MIN_N) -> pd.DataFrame:
     """The reasons for which deals are lost soonest and latest, and whether chance would part them as far.
 
     The difference of the two medians over its error (pooled from the limits of all groups), both of their
@@ -292,7 +298,7 @@ def pareto_sentence(pareto: pd.DataFrame, missing: pd.DataFrame) -> str:
     'Price is the reason given most often, for 67 % of the 120 lost deals; for most money it is Timing, 83 %.'
     """
     lost = int(missing["n"].iloc[0])
-    if lost < MIN_N:
+    if lost < checks.MIN_N:
         return f"Too few lost deals ({lost}) to say why we lose."
     if not is_ranked(missing):
         return missing_sentence(missing)

@@ -9,7 +9,6 @@ from scipy.stats import t
 from salesops import checks, pipeline, words
 from salesops.stats import decompose, proportions
 
-MIN_N = 20  # deals at either time below which nothing is said
 _BATCH = 2_000  # clusters left out at a time
 _NEEDED = ["is_closed", "is_won", "account_id"]
 
@@ -157,7 +156,13 @@ def group_contributions(
 
 
 def sentence(
-    change: pd.DataFrame, groups: pd.DataFrame, *, now: str, before: str, deals: str = "deals", min_n: int = MIN_N
+    change: pd.DataFrame,
+    groups: pd.DataFrame,
+    *,
+    now: str,
+    before: str,
+    deals: str = "deals",
+    min_n: int = checks.MIN_N,
 ) -> str:
     """What a change of the win rate is made of, named only beyond chance.
 

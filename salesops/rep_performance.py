@@ -10,7 +10,6 @@ from salesops import checks, pipeline, words
 from salesops.periods import Period
 from salesops.stats import counts, proportions
 
-MIN_N = 20  # closed deals below which a rep's rate is shown but never judged
 UNKNOWN = "unknown owner"
 
 _SCOPES = {"rep": "owner_id", "team": "team", "region": "region", "territory": "territory", "company": None}
@@ -296,7 +295,7 @@ def named(table: pd.DataFrame, reps: pd.DataFrame) -> pd.DataFrame:
     return rows[["name", *table.columns]].reset_index(drop=True)
 
 
-def beyond_chance(rates: pd.DataFrame, *, min_n: int = MIN_N, level: float = 0.998) -> pd.DataFrame:
+def beyond_chance(rates: pd.DataFrame, *, min_n: int = checks.MIN_N, level: float = 0.998) -> pd.DataFrame:
     """Which reps' win rates lie outside what chance gives around the rate of all together.
 
     Exact binomial limits at the common rate: 99.8 % of equal reps lie inside, so that among
@@ -378,7 +377,7 @@ def difference_sentence(rates: pd.DataFrame, window: Period) -> str:
     judged = beyond_chance(rates[rates["owner_id"].notna()])
     when = window.when
     if len(judged) < 2:
-        return f"Too few reps closed {MIN_N} deals {when} to compare their win rates."
+        return f"Too few reps closed {checks.MIN_N} deals {when} to compare their win rates."
     outside = int(judged["is_outside"].sum())
     if outside == 0:
         compared = f"The differences between the win rates of {len(judged)} reps {when}"

@@ -9,8 +9,6 @@ from salesops import checks, evenings, words
 from salesops.periods import Period
 from salesops.stats import means, proportions
 
-MIN_N = 20  # deals below which a share is stated but not read
-
 _LIMITS = ("", "_low", "_high")
 
 
@@ -287,7 +285,7 @@ def slippage_sentence(row: pd.Series, *, period: Period, deals: str = "deals", c
             f"{period.label} is not over, so {unknown if n > 1 else 'it is not known whether the one due in it will'}."
         )
     stated = _slipped(int(row["slipped_count"]), n, deals, f"due {period.when} when it began")
-    if n < MIN_N:
+    if n < checks.MIN_N:
         return f"{stated}: too few to read a rate from."
     limits = words.interval(row["slippage_rate_low"], row["slippage_rate_high"], "rate")
     money = words.amount(row["due_at_start_amount"], currency, compact=True)
@@ -325,7 +323,7 @@ def push_sentence(row: pd.Series, *, deals: str = "deals") -> str:
     counted = _count(n, deals)
     of = f"of {words.count(pushed)} of" if pushed else "of none of"
     stated = f"The close date {of} {counted} {moved}"
-    if n < MIN_N:
+    if n < checks.MIN_N:
         return f"{stated}: too few to read a rate from."
     limits = words.interval(row["pushed_rate_low"], row["pushed_rate_high"], "rate")
     times = words.ratio(row["push_count_mean"]).rstrip("0").rstrip(".")

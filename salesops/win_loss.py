@@ -9,8 +9,6 @@ from salesops import checks, pipeline, words
 from salesops.periods import Period
 from salesops.stats import multiplicity, proportions
 
-MIN_N = 20  # closed deals below which a group is shown but never ranked or named
-
 
 def win_rate(opportunities: pd.DataFrame, by: str | None = None, *, confidence: float = 0.95) -> pd.DataFrame:
     """Share of closed, qualified opportunities that were won, by count.
@@ -230,7 +228,7 @@ def win_rate_by_period(
     ]
 
 
-def group_differences(rates: pd.DataFrame, by: str, *, min_n: int = MIN_N) -> pd.DataFrame:
+def group_differences(rates: pd.DataFrame, by: str, *, min_n: int = checks.MIN_N) -> pd.DataFrame:
     """Which groups win more or less often than all the others together.
 
     Each group of at least `min_n` closed deals is compared with the rest by Newcombe's
@@ -314,7 +312,7 @@ def headlines(
 
 
 def rate_sentence(
-    now: pd.Series, before: pd.Series, *, period: Period, prior: Period, deals: str = "deals", min_n: int = MIN_N
+    now: pd.Series, before: pd.Series, *, period: Period, prior: Period, deals: str = "deals", min_n: int = checks.MIN_N
 ) -> str:
     """How often we won, and whether that changed by more than chance.
 

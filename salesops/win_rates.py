@@ -12,7 +12,6 @@ from salesops import checks, pipeline, words
 from salesops.periods import Calendar, Period, previous, same_position, year_before
 from salesops.stats import control, proportions
 
-MIN_N = 20  # closed deals below which a figure is shown but not spoken of
 DIMENSIONS = (
     "segment",
     "region",
@@ -142,7 +141,7 @@ def win_rates_by_dimension(
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=_LONG)
 
 
-def dimension_tests(rates: pd.DataFrame, *, min_n: int = MIN_N) -> pd.DataFrame:
+def dimension_tests(rates: pd.DataFrame, *, min_n: int = checks.MIN_N) -> pd.DataFrame:
     """Whether the groups of each dimension differ in win rate by more than chance: one test a dimension.
 
     Pearson's chi-squared over the groups of at least `min_n` closed deals and, where it is large
@@ -300,7 +299,7 @@ def win_rate_trend(
     return _with_rate(counts, confidence).join(chart.rename(columns=named))
 
 
-def position_sentence(table: pd.DataFrame, *, deals: str = "deals", min_n: int = MIN_N) -> str:
+def position_sentence(table: pd.DataFrame, *, deals: str = "deals", min_n: int = checks.MIN_N) -> str:
     """How the period stands against the same days of the one before and of a year before.
 
     Parameters

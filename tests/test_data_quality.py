@@ -9,7 +9,7 @@ from conftest import deals
 from hypothesis import given
 from hypothesis import strategies as st
 
-from salesops import checks, crm, data_quality, deal_rules, pipeline
+from salesops import checks, crm, data_quality, deal_rules, journey
 from salesops.crm import sample
 from salesops.deal_rules import NO_AMOUNT, NO_REASON, NO_STEP, PAST_DUE
 from salesops.periods import trailing_quarters
@@ -31,7 +31,7 @@ def found(
     """The deals that break each rule."""
     tables = tables | changed
     rows = tables["opportunities"] if opportunities is None else opportunities
-    visits = pipeline.stage_visits(tables["stage_history"], stages=tables["stages"], opportunities=rows, as_of=DAY)
+    visits = journey.stage_visits(tables["stage_history"], stages=tables["stages"], opportunities=rows, as_of=DAY)
     tests = deal_rules.examined(
         rows, as_of=DAY, reps=tables["reps"], accounts=tables["accounts"], stages=tables["stages"], visits=visits
     )
@@ -98,7 +98,7 @@ def test_planted_twin_accounts_are_found(clean):
 
 def test_planted_jumps_and_long_stays_are_found(clean):
     rows, before = clean["opportunities"], found(clean)
-    visits = pipeline.stage_visits(clean["stage_history"], stages=clean["stages"], opportunities=rows, as_of=DAY)
+    visits = journey.stage_visits(clean["stage_history"], stages=clean["stages"], opportunities=rows, as_of=DAY)
     here = visits[(visits["exit"] == "still_there") & ~visits["opportunity_id"].isin(before["too long in its stage"])]
     hit = here.sample(K, random_state=1)
     visits.loc[hit.index, "days"] = 10_000.0
@@ -323,7 +323,7 @@ def test_the_fix_list_names_deal_owner_fault_and_what_to_do():
 
 def test_a_skipped_stage_is_told_but_not_asked_to_be_mended(clean):
     rows = clean["opportunities"]
-    visits = pipeline.stage_visits(clean["stage_history"], stages=clean["stages"], opportunities=rows, as_of=DAY)
+    visits = journey.stage_visits(clean["stage_history"], stages=clean["stages"], opportunities=rows, as_of=DAY)
     tests = deal_rules.examined(rows, as_of=DAY, visits=visits)
     assert "skipped a stage" in set(tests.loc[tests["is_faulty"], "rule"])
     assert "skipped a stage" not in set(deal_rules.fixes(tests, rows, clean["reps"])["rule"])

@@ -30,6 +30,7 @@ MAY_IMPORT = {
     "metrics": {"checks"},
     "stats": {"checks"},
     "pipeline": FOUNDATION | {"stats"},
+    "journey": FOUNDATION,
     "deal_rules": FOUNDATION | {"pipeline", "stats"},
     "landmark": FOUNDATION | {"pipeline", "stats"},
     "candidates": FOUNDATION | {"landmark", "stats"},
@@ -38,7 +39,7 @@ MAY_IMPORT = {
     "driver_findings": FOUNDATION | {"drivers", "candidates", "stats"},
     "win_model": WIN_MODEL,
     "cohorts": FOUNDATION | {"pipeline", "stats"},
-    "win_rates": FOUNDATION | {"pipeline", "stats"},
+    "win_rates": FOUNDATION | {"pipeline", "win_loss", "stats"},
     "competition": FOUNDATION | {"pipeline", "candidates", "stats"},
     "loss_reasons": FOUNDATION | {"pipeline", "stats"},
     "mix": FOUNDATION | {"pipeline", "stats"},
@@ -58,7 +59,7 @@ MAY_IMPORT = {
     "cli": FOUNDATION | {"metrics", "crm", "report", "engine"},
     "__main__": {"cli"},
     "__init__": set(),
-} | {question: FOUNDATION | {"pipeline", "deal_rules", "stats"} for question in QUESTIONS}
+} | {question: FOUNDATION | {"pipeline", "journey", "deal_rules", "stats"} for question in QUESTIONS}
 
 
 def imports(path: Path) -> set[str]:

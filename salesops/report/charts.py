@@ -27,7 +27,7 @@ def rate_dots(
     by: str,
     title: str,
     overall: float | None = None,
-    min_n: int = tables.MIN_N,
+    min_n: int = checks.MIN_N,
     subtitle: str = "",
     scope: Scope = UNSCOPED,
 ) -> Block:

@@ -82,7 +82,7 @@ def grid(
     across: str,
     title: str,
     named: str | None = "is_named",
-    min_n: int = tables.MIN_N,
+    min_n: int = checks.MIN_N,
     subtitle: str = "",
     scope: Scope = UNSCOPED,
 ) -> Block:
@@ -127,7 +127,7 @@ def calibration(
     title: str,
     predicted: str = "predicted",
     observed: str = "observed",
-    min_n: int = tables.MIN_N,
+    min_n: int = checks.MIN_N,
     subtitle: str = "",
     scope: Scope = UNSCOPED,
 ) -> Block:

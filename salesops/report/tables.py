@@ -5,13 +5,12 @@ from urllib.parse import quote
 
 import pandas as pd
 
-from salesops import metrics, words
+from salesops import checks, metrics, words
 from salesops.report import figures, markup
 from salesops.report.block import Block
 from salesops.report.figures import UNSCOPED, Deals, Scope
 
 MAX_ROWS = 12
-MIN_N = 20
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -21,7 +20,7 @@ def table(
     caption: str,
     scope: Scope = UNSCOPED,
     deals: Deals = None,
-    min_n: int = MIN_N,
+    min_n: int = checks.MIN_N,
     csv: bool = True,
     limit: int = MAX_ROWS,
     by: Iterable[str] | None = None,
@@ -60,6 +59,7 @@ def table(
     Block
         With a figure for every metric of every row, shown or not.
     """
+    _require_defined(frame)
     made = figures.of(frame, scope, by=by, label=label)
     linked = figures.deals_of(frame, made, deals)
     layout = Layout(frame, scope, min_n, dict(units or {}), dict(names or {}), shown)
@@ -213,6 +213,15 @@ def _is_folded(column: str, frame: pd.DataFrame) -> bool:
     is_one_period = column == "period" and len(frame) > 1 and frame["period"].nunique(dropna=False) == 1
     decides = column in ("p_value", "is_named", "n_compared")
     return is_limit or is_dates or is_one_period or decides or figures.is_level(frame[column])
+
+
+def _require_defined(frame: pd.DataFrame) -> None:
+    """Every estimate a reader sees is in the figures file and in the definitions, or it is not shown."""
+    undefined = [name for name in frame.columns if f"{name}_low" in frame.columns and not metrics.split(name)]
+    if undefined:
+        raise ValueError(
+            f"{', '.join(undefined)}: no metric. Define it in the docstring of the function that computes it."
+        )
 
 
 def _defused(item: object) -> object:

@@ -10,8 +10,6 @@ from salesops.report import changes, figures, markup
 from salesops.report.block import Block
 from salesops.report.figures import UNSCOPED, Deals, Scope
 
-MIN_N = 20
-
 
 @dataclass(frozen=True)
 class Tile:
@@ -25,7 +23,7 @@ class Tile:
     target: dict | None = None
     trend: pd.Series | None = None
     deals: Deals = None
-    min_n: int = MIN_N
+    min_n: int = checks.MIN_N
 
 
 def tile(
@@ -38,7 +36,7 @@ def tile(
     target: pd.DataFrame | float | None = None,
     trend: pd.Series | None = None,
     deals: Deals = None,
-    min_n: int = MIN_N,
+    min_n: int = checks.MIN_N,
 ) -> Tile:
     """A tile to hand to `Page.tiles`.
 

@@ -10,9 +10,10 @@ import pandas as pd
 from scipy.stats import norm
 from scipy.stats import t as student
 
+from salesops import checks
+
 LEVEL = 0.998  # of the limits: one point in 500 lies outside by chance
 RUN = 8  # points in a row on one side of the centre
-MIN_N = 20  # trials below which a share is shown and not judged
 MIN_POINTS = 8  # earlier points a centre needs
 _D2 = 2 / np.sqrt(np.pi)  # mean range of two normal draws, in standard deviations
 
@@ -59,7 +60,7 @@ def p_chart(successes, n, *, n_before: int | None = None, level: float = LEVEL) 
     """
     successes, n = np.asarray(successes, dtype=float), np.asarray(n, dtype=float)
     share = np.divide(successes, n, out=np.full(len(n), np.nan), where=n > 0)
-    judged = n >= MIN_N
+    judged = n >= checks.MIN_N
     before = _before(judged, n_before)
     centre, sigma, q = _centre(successes, n, before, level)
     of_centre = n[before].sum() or np.nan
