@@ -28,6 +28,16 @@ def toy_metrics() -> None:
         Won over closed, by amount.
     sales_cycle_days : days, closed, lower, -, created_date
         Created to won.
+    share : rate, closed, none, -, is_won
+        Share of a reason.
+    p : rate, created, higher, -, is_won
+        Share won by an age.
+    gap : points, closed, higher, -, is_won
+        Win rate beyond another's.
+    predicted : amount, closed, higher, -, amount
+        Amount expected.
+    observed : rate, closed, higher, -, is_won
+        Share won of those of one chance.
 
     References
     ----------

@@ -10,7 +10,7 @@ import report_toys as toys
 from report_toys import page, rates
 
 from salesops import metrics, report
-from salesops.report import drawing, marks
+from salesops.report import bridge, drawing, marks
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -122,6 +122,11 @@ def ends() -> pd.DataFrame:
     })  # fmt: skip
 
 
+def flows() -> pd.DataFrame:
+    cells = ["start", "created", "lost", "end"]
+    return pd.DataFrame({"cell": cells, "n": [9, 4, 6, 7], "moved": [10e6, 5e6, -7e6, 8e6]})
+
+
 def pairs() -> pd.DataFrame:
     rows = [("Cobalt", "SMB", 90, 0.1, True), ("Cobalt", None, 80, 0.3, False), ("Acuity", "SMB", 9, 0.5, False)]
     frame = pd.DataFrame(rows, columns=["competitor", "segment", "n", "win_rate", "is_named"])
@@ -146,6 +151,7 @@ def every_chart() -> dict[str, report.charts.Block]:
         ),
         "control": chart.control(months(), value="win_rate", title="April stands out"),
         "calibration": chart.calibration(predictions(), title="They hold"),
+        "bridge": chart.bridge(flows(), value="moved", by="cell", unit="amount", title="More went than came"),
         "cohorts": chart.cohorts(ends(), so_far="so_far", expected="win_rate", title="They end alike"),
         "grid": chart.grid(pairs(), value="win_rate", by="competitor", across="segment", title="Cobalt hurts in SMB"),
         "steps": chart.steps(curves(), y="p", by="segment", title="SMB is fastest"),
@@ -223,6 +229,18 @@ def test_bars_begin_at_zero_and_end_at_their_values(canvas):
     whiskers = canvas.collections[-1].get_segments()
     assert [segment[:, 0].tolist() for segment in whiskers] == [[0.5, 0.7], [0.3, 0.5]]
     assert len({bar.get_facecolor() for bar in canvas.patches}) == 2
+
+
+def test_a_bridge_leads_from_level_to_level_what_went_hollow(drawn, canvas):
+    rows = bridge.steps(marks.numbers(flows(), "cell", "moved"))
+    marks.floating(canvas, rows)
+    spans = [(bar.get_x(), bar.get_x() + bar.get_width()) for bar in canvas.patches]
+    assert spans == [(0, 10e6), (10e6, 15e6), (15e6, 8e6), (0, 8e6)]
+    start, came, went, end = (bar.get_facecolor()[:3] for bar in canvas.patches)
+    assert start == end != came and went == (1, 1, 1)
+    joins = [segment[:, 0].tolist() for segment in canvas.collections[0].get_segments()]
+    assert joins == [[10e6] * 2, [15e6] * 2, [8e6] * 2]
+    assert "start $10M to end $8.0M" in alt(drawn["bridge"]) and "lost" in alt(drawn["bridge"])
 
 
 def test_the_axis_of_bars_holds_zero(drawn):
@@ -425,7 +443,8 @@ def test_nothing_to_draw_is_said_and_no_rows_show_nothing():
 
 def test_a_chart_carries_the_figures_of_its_data(drawn):
     assert [each["value"] for each in drawn["rate_dots"].facts["figures"]] == [0.25, 0.4, None]
-    assert drawn["bars"].facts["figures"] == []
+    assert [each["value"] for each in drawn["bars"].facts["figures"]] == [0.6, 0.4]
+    assert drawn["bridge"].facts["figures"] == []
 
 
 def test_drawing_leaves_matplotlib_as_it_was():

@@ -50,6 +50,12 @@ def ranked(rows: pd.DataFrame, value: str, by: str, unit: str, overall: float | 
     return f"{head}, highest first: {listed}.{mean}"
 
 
+def bridged(rows: pd.DataFrame, value: str, unit: str, scope: Scope) -> str:
+    """From one level to the other, with every change between."""
+    said = [f"{words.group(row.group)} {_value(row.value, unit, scope)}" for row in rows.itertuples()]
+    return f"Bridge of {words.label(value).lower()} from {said[0]} to {said[-1]}, between them {', '.join(said[1:-1])}."
+
+
 def course(series: pd.DataFrame, value: str, unit: str, scope: Scope) -> str:
     """Where a line starts and ends, and its highest and lowest points."""
     known = series.dropna(subset=["value"])

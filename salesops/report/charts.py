@@ -10,12 +10,25 @@ import pandas as pd
 from salesops import checks, words
 from salesops.report import captions, drawing, marks, tables
 from salesops.report.block import Block
+from salesops.report.bridge import bridge
 from salesops.report.comparisons import calibration, forest, grid
 from salesops.report.figures import UNSCOPED, Scope
 from salesops.report.finding import MAX_ROWS, Finding
 from salesops.report.watching import cohorts, control
 
-__all__ = ["bars", "calibration", "cohorts", "control", "fan", "forest", "grid", "lines", "rate_dots", "steps"]
+__all__ = [
+    "bars",
+    "bridge",
+    "calibration",
+    "cohorts",
+    "control",
+    "fan",
+    "forest",
+    "grid",
+    "lines",
+    "rate_dots",
+    "steps",
+]
 
 MAX_CURVES = 4
 

@@ -58,6 +58,17 @@ def bars(axes: Axes, rows: pd.DataFrame, *, quiet: pd.Series | None) -> None:
     axes.axvline(0, color=QUIET, linewidth=1)
 
 
+def floating(axes: Axes, rows: pd.DataFrame) -> None:
+    """Levels as bars from zero; what came (full) and what went (hollow) from where the one before ended."""
+    rise = rows["end"] >= rows["begin"]
+    fill = np.select([rows["is_level"], rise], [SERIES, AREA], PAPER)
+    edge = np.where(rows["is_level"], SERIES, QUIET)
+    axes.barh(rows["place"], rows["end"] - rows["begin"], left=rows["begin"], height=0.6, color=fill, edgecolor=edge)
+    inner = rows["end"].iloc[:-1]
+    axes.vlines(inner, rows["place"].iloc[:-1] + 0.3, rows["place"].iloc[1:] - 0.3, color=QUIET, linewidth=1)
+    axes.axvline(0, color=QUIET, linewidth=1)
+
+
 def curves(axes: Axes, named: Mapping[str, pd.DataFrame], chosen: str) -> None:
     """Step curves with their bands: one in colour, the others grey and told apart by their dashes."""
     dashes = iter(_DASHES)
