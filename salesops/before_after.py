@@ -257,21 +257,12 @@ def series(deals: pd.DataFrame, *, cohort: str = "month") -> pd.DataFrame:
     for is_in_group, rows in used.groupby("is_in_group", sort=False):
         table = _cohorts(rows, cohort)
         fit = _fit(table, cohort) if is_in_group and not _too_short(table, cohort) else None
-        pieces.append(
-            table.assign(
-                is_in_group=is_in_group,
-                fitted_rate=fit.fitted if fit else np.nan,
-                expected_rate=fit.counterfactual if fit else np.nan,
-            )
-        )
+        courses = {"fitted_rate": fit.fitted, "expected_rate": fit.counterfactual} if fit else {}
+        pieces.append(table.assign(is_in_group=is_in_group, **courses))
     table = pd.concat(pieces, ignore_index=True)
     low, high = proportions.wilson_interval(table["n_won"], table["n"])
-    table = table.assign(
-        is_after=table["time"] >= 0,
-        won_in_time_rate=table["n_won"] / table["n"],
-        won_in_time_rate_low=low,
-        won_in_time_rate_high=high,
-    )
+    rates = dict(zip(_ends("won_in_time_rate"), (table["n_won"] / table["n"], low, high), strict=True))
+    table = table.assign(is_after=table["time"] >= 0, **rates)
     front = ["is_in_group", "cohort_start", "is_after", "n", "n_won", *_ends("won_in_time_rate")]
     return table.reindex(columns=[*front, "fitted_rate", "expected_rate"]).sort_values(
         ["is_in_group", "cohort_start"], ascending=[False, True], ignore_index=True

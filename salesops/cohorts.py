@@ -128,14 +128,15 @@ def cohort_win_rate(
     rows = rows.assign(stratum=_strata(rows, keys, strata))
     seasons = _seasons(rows, calendar)
     groups = _groups(rows, cohorts, by)
-    table = pd.DataFrame(
+    found = [
         {"cohort": each.label, "cohort_start": each.start, "cohort_end": each.end}
         | ({by: name} if by else {})
         | _figures(rows, each, is_mine, within_days, seasons, confidence)
         for each in cohorts
         for name, is_mine in groups
-    )
-    return table.astype({by: rows[by].dtype}) if by and len(table) else table
+    ]
+    table = pd.DataFrame(found, columns=["cohort", "cohort_start", "cohort_end", *keys, *_COLUMNS])
+    return table.astype({by: rows[by].dtype}) if by else table
 
 
 def win_curves(
@@ -232,6 +233,19 @@ def cohort_sentence(
         if lasting >= 0.05
         else said
     )
+
+
+def _ends(name: str) -> list[str]:
+    return [name, f"{name}_low", f"{name}_high"]
+
+
+_COLUMNS = [
+    *("n", "n_won", "n_lost", "n_no_decision", "n_closed", "n_open", *_ends("won_so_far_rate")),
+    *("within_days", *_ends("cohort_win_rate"), "n_recent"),
+    *(end for kind in _ENDS.values() for end in _ends(f"expected_{kind}_rate")),
+    *(*_ends("never_ended_rate"), *_ends("closed_win_rate")),
+    *("n_period", "n_period_won", *_ends("period_win_rate")),
+]
 
 
 def _started(opportunities, start: str, as_of: date, recent_days: int, keep: Sequence[str]) -> pd.DataFrame:
@@ -402,7 +416,3 @@ def _curve(members: pd.DataFrame, step: int, confidence: float, label: str) -> p
 def _wilson(name: str, successes: float, n: int, confidence: float) -> dict[str, float]:
     low, high = proportions.wilson_interval(successes, n, confidence)
     return dict(zip(_ends(name), (successes / n if n else np.nan, low[0], high[0]), strict=True))
-
-
-def _ends(name: str) -> list[str]:
-    return [name, f"{name}_low", f"{name}_high"]

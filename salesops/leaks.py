@@ -217,12 +217,13 @@ def _written_at_close(
     rows = stage_history[stage_history["opportunity_id"].isin(ended.index)]
     rows = rows.sort_values(["opportunity_id", "changed_at", "seq"], kind="stable")
     deal = rows["opportunity_id"]
-    is_late = rows["changed_at"] >= deal.map(ended["ended_at"])
+    last_known = ended.reindex(deal)
+    is_late = rows["changed_at"] >= last_known["ended_at"].array
     is_next = deal == deal.shift()
     shares = {}
     for each in carried:
         changed = is_next & rows[each].notna() & (rows[each] != rows[each].shift())
-        last = changed & is_late & rows[each].eq(deal.map(ended[each]))
+        last = changed & is_late & rows[each].eq(last_known[each].array)
         late = ended.index.isin(deal[last])
         sides = (_share(late[ended["is_won"]]), _share(late[~ended["is_won"]]))
         shares[each] = (*sides, _share(is_late[changed].to_numpy()))

@@ -216,16 +216,13 @@ def win_rate_by_period(
     0  2026Q2  0       NaN
     1  2026Q3  2       0.5
     """
-    rows = [
-        win_rate(pipeline.closed_in(opportunities, each), confidence=confidence).assign(
-            period=each.label, period_start=each.start, period_end=each.end
-        )
-        for each in periods
-    ]
-    table = pd.concat(rows, ignore_index=True)
-    return table[
-        ["period", "period_start", "period_end", *table.columns.drop(["period", "period_start", "period_end"])]
-    ]
+    dates = pd.DataFrame(
+        [(each.label, each.start, each.end) for each in periods], columns=["period", "period_start", "period_end"]
+    )
+    deals = pipeline.qualified(opportunities)  # which are is a matter of all of them, not of one period's
+    closed = [deals.iloc[:0], *(pipeline.closed_in(deals, each) for each in periods)]
+    rates = pd.concat([win_rate(each, confidence=confidence) for each in closed]).iloc[1:]
+    return dates.join(rates.reset_index(drop=True))
 
 
 def group_differences(rates: pd.DataFrame, by: str, *, min_n: int = checks.MIN_N) -> pd.DataFrame:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import chi2
 
-from salesops import checks, pipeline, words
+from salesops import checks, pipeline, win_loss, words
 from salesops.periods import Calendar, Period, previous, same_position, year_before
 from salesops.stats import control, proportions
 
@@ -88,16 +88,12 @@ def win_rate_by_position(
     days = (min(as_of, period.end) - period.start).days + 1
     if days < 1:
         raise checks.ParameterError(f"period: {period.label} begins after {as_of}. Choose an earlier period.")
-    is_whole = period.is_complete(as_of)
     compared = [period, previous(period, calendar), year_before(period, calendar)]
-    ends = [same_position(each, period, as_of).end for each in compared]
-    deals = pipeline.qualified(opportunities)
-    table = pd.DataFrame(
-        {"period": each.label, "first_date": each.start, "last_date": end, "is_complete": is_whole}
-        | _counts(pipeline.closed_in(deals, Period("part", each.start, end)))
-        for each, end in zip(compared, ends, strict=True)
-    )
-    return _with_rate(table, confidence).assign(**_changes(table, confidence))
+    parts = [Period(each.label, each.start, same_position(each, period, as_of).end) for each in compared]
+    table = win_loss.win_rate_by_period(opportunities, parts, confidence=confidence)
+    table = table.rename(columns={"period_start": "first_date", "period_end": "last_date"})
+    table.insert(3, "is_complete", period.is_complete(as_of))
+    return table.assign(**_changes(table, confidence))
 
 
 def win_rates_by_dimension(
@@ -285,18 +281,10 @@ def win_rate_trend(
     8  2026Q3      0.60  outside
     """
     checks.require_columns(opportunities, ["is_closed", "is_won", "qualified_date"])
-    deals = pipeline.qualified(opportunities)
-    counts = pd.DataFrame(
-        [
-            {"period": each.label, "period_start": each.start, "period_end": each.end}
-            | _counts(pipeline.closed_in(deals, each))
-            for each in periods
-        ],
-        columns=["period", "period_start", "period_end", "n", "won_count"],
-    )
-    chart = control.p_chart(counts["won_count"], counts["n"], n_before=n_before).drop(columns=["n", "share"])
+    rates = win_loss.win_rate_by_period(opportunities, periods, confidence=confidence)
+    chart = control.p_chart(rates["won_count"], rates["n"], n_before=n_before).drop(columns=["n", "share"])
     named = {"centre": "centre_rate", "limit_low": "limit_low_rate", "limit_high": "limit_high_rate"}
-    return _with_rate(counts, confidence).join(chart.rename(columns=named))
+    return rates.join(chart.rename(columns=named))
 
 
 def position_sentence(table: pd.DataFrame, *, deals: str = "deals", min_n: int = checks.MIN_N) -> str:
@@ -392,16 +380,6 @@ def _moved(row: pd.Series) -> str:
     return f"{'up' if gap > 0 else 'down'} {words.points(abs(gap))} {was}"
 
 
-def _counts(closed: pd.DataFrame) -> dict[str, int]:
-    return {"n": len(closed), "won_count": int(closed["is_won"].sum())}
-
-
-def _with_rate(table: pd.DataFrame, confidence: float) -> pd.DataFrame:
-    low, high = proportions.wilson_interval(table["won_count"], table["n"], confidence)
-    rate = table["won_count"] / table["n"].where(table["n"] > 0)
-    return table.assign(win_rate=rate, win_rate_low=low, win_rate_high=high)
-
-
 def _changes(table: pd.DataFrame, confidence: float) -> dict[str, list[float]]:
     now = table.iloc[0]
     earlier = [
@@ -413,20 +391,10 @@ def _changes(table: pd.DataFrame, confidence: float) -> dict[str, list[float]]:
 
 
 def _by_group(closed: pd.DataFrame, name: str, confidence: float) -> pd.DataFrame:
-    rows = closed.assign(group=closed[name], n=1, won_count=closed["is_won"].astype(int))
-    counts = rows.groupby("group", dropna=False, observed=True)[["n", "won_count"]].sum()
-    counts = counts.sort_values("n", ascending=False, kind="stable").reset_index()
-    money = proportions.weighted_share(
-        rows[rows["amount"].notna()], by=["group"], weight="amount", success="is_won", cluster="account_id",
-        confidence=confidence,
-    )  # fmt: skip
-    named = {"hit": "closed_won_amount", "total": "closed_amount"}
-    money = money.drop(columns="n").rename(
-        columns=lambda each: named.get(each, each.replace("share", "value_win_rate"))
-    )
-    table = _with_rate(counts, confidence).merge(money, on="group", how="left")
+    money = win_loss.value_win_rate(closed, by=name, confidence=confidence).drop(columns="n")
+    table = win_loss.win_rate(closed, by=name, confidence=confidence).merge(money, on=name, how="left")
     table.insert(0, "dimension", pd.Series(name, index=table.index, dtype="str"))
-    return table
+    return table.rename(columns={name: "group"})
 
 
 def _homogeneity(groups: pd.DataFrame, min_n: int) -> dict[str, float]:

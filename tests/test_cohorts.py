@@ -158,9 +158,18 @@ def test_nothing_is_unknown_not_zero(no_deals, all_open):
     row = one(no_deals)
     rates = [name for name in row.index if name.endswith("_rate")]
     assert row["n"] == 0 and row[rates].isna().all()
-    assert cohorts.cohort_win_rate(no_deals, cohorts=[Q3], as_of=AS_OF, by="segment").empty
     assert cohorts.win_curves(no_deals, cohorts=[Q3], as_of=AS_OF).empty
     assert np.isnan(one(all_open, Q2)["expected_win_rate"]) and one(all_open, Q2)["won_so_far_rate"] == 0
+
+
+def test_no_rows_have_all_columns(no_deals, one_won):
+    full = cohorts.cohort_win_rate(one_won, cohorts=[Q3], as_of=AS_OF, by="segment")
+    for frame, periods in ((no_deals, [Q3]), (one_won, []), (one_won, [quarter(date(2020, 1, 1))])):
+        empty = cohorts.cohort_win_rate(frame, cohorts=periods, as_of=AS_OF, by="segment")
+        assert empty.empty and empty.columns.tolist() == full.columns.tolist()
+        assert empty["segment"].dtype == frame["segment"].dtype
+    whole = cohorts.cohort_win_rate(one_won, cohorts=[], as_of=AS_OF)
+    assert whole.empty and whole.columns.tolist() == full.columns.drop("segment").tolist()
 
 
 def test_a_missing_segment_is_a_row(missing_segment):

@@ -409,7 +409,7 @@ def test_moments_are_shown_by_the_clocks_of_the_source(tmp_path):
 
 def test_a_group_of_deals_is_a_filter_like_where():
     company = crm.load("sample")
-    assert company.is_in("") is None
+    assert company.is_in("") is None and company.is_in("  ") is None
     group = company.is_in("region == 'EMEA'")
     assert group.index.equals(company.opportunities.index)
     assert group.tolist() == (company.opportunities["region"] == "EMEA").tolist()

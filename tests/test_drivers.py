@@ -402,6 +402,49 @@ def test_none_named_and_none_looked_at():
     assert driver_findings.headlines(none.head(0), CONTRASTS) == ["No factor was looked at."]
 
 
+def more_contrasts() -> pd.DataFrame:
+    """The contrast of region first, small levels taken together, and a level without an effect or its money."""
+    sponsor, middle, none, west = (CONTRASTS.iloc[[place]] for place in range(4))
+    unknown = middle.assign(level="Micro", win_rate_effect=np.nan, won_amount_effect=np.nan)
+    others = [each.assign(level="(other)") for each in (west, middle)]
+    return pd.concat([west, sponsor, middle, none, *others, unknown], ignore_index=True)
+
+
+def test_every_level_of_a_named_factor_is_shown_and_of_the_others_a_single_one():
+    contrasts = more_contrasts()
+    table = driver_findings.shown(TESTS, contrasts)
+    assert table["level"].tolist() == ["No", "Mid", "(none)", "West"] and table.index.tolist() == [0, 1, 2, 3]
+    assert table["is_named"].tolist() == [True, True, True, False]
+    assert not {"n_in_period", "won_amount_effect", "won_amount_effect_low", "won_amount_effect_high"} & set(table)
+    assert driver_findings.shown(TESTS, contrasts, most=2)["level"].tolist() == ["No", "Mid"]
+    # Two levels of a factor that may not be named: neither is picked out.
+    two = pd.concat([contrasts, CONTRASTS.iloc[[3]].assign(level="North")])
+    assert driver_findings.shown(TESTS, two)["factor"].unique().tolist() == ["x_sponsor", "segment"]
+
+
+def test_only_what_may_be_named_is_worth_money():
+    table = driver_findings.worth(TESTS, more_contrasts())
+    assert table[["level", "n"]].values.tolist() == [["No", 132], ["Mid", 40], ["(none)", 1]]
+    assert table.index.tolist() == [0, 1, 2] and table["won_amount_effect"].tolist() == [-1.2e6, -5e4, 9e3]
+    none = driver_findings.worth(TESTS.assign(is_named=False), more_contrasts())
+    assert none.empty and none.columns.tolist() == table.columns.tolist()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({}, "Sponsor and segment go with winning; 1 other factor shows no clear difference."),
+        ({"is_named": [False, True, False]}, "Segment goes with winning; 2 other factors show no clear difference."),
+        ({"is_named": True}, "Sponsor, segment and region go with winning."),
+        ({"p_value": [0.001, 0.0001, np.nan]}, "Segment and sponsor go with winning."),
+        ({"is_named": False, "p_value": [0.3, 0.5, np.nan]}, "None of 2 factors goes with winning beyond chance."),
+        ({"p_value": np.nan}, "Too few decided deals to tell what goes with winning."),
+    ],
+)
+def test_the_title_names_the_clearest_first_and_counts_the_tested(change, said):
+    assert driver_findings.title(TESTS.assign(**change).iloc[::-1]) == said
+
+
 def test_noise_is_never_a_sentence_of_its_own():
     said = " ".join(driver_findings.headlines(TESTS, CONTRASTS))
     assert "region" not in said and "because" not in said

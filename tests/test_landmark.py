@@ -310,6 +310,8 @@ def levels(n: int, each: int) -> list[str]:
         ([1.0, 2.0] * 30, None),
         ([1.0] * 60, "has one value only"),
         ([1.0, 2.0] + [np.nan] * 58, "is filled in only 3 % of the deals"),
+        ([1.0] * 40 + [np.nan] * 20, "has one value only"),
+        ([1.0, 2.0] * 15 + [np.nan] * 30, None),
         ([np.nan] * 60, "is empty"),
         ([True, False] * 30, None),
     ],
@@ -318,6 +320,19 @@ def test_what_cannot_be_compared(column, reason):
     found = candidates.candidates(pd.DataFrame({"x_it": column}))
     assert found["reason"].tolist() == [reason] if reason else found["reason"].isna().all()
     assert found["n"].tolist() == [len(column)]
+
+
+def test_keys_dates_and_outcomes_are_no_candidates():
+    frame = pd.DataFrame({name: ["a", "b"] * 30 for name in ("opportunity_id", "quarter", "is_won", "segment")})
+    assert candidates.candidates(frame)["factor"].tolist() == ["segment"]
+
+
+def test_rare_levels_are_lumped_where_they_stand():
+    column = pd.Series(["a", 1, "a", None, None, "a", None], index=list("tuvwxyz"), dtype=object)
+    expected = pd.Series(["a", "(other)", "a", "(none)", "(none)", "a", "(none)"], index=column.index, dtype="str")
+    pd.testing.assert_series_equal(candidates.lumped(column, min_n=3), expected)
+    assert candidates.lumped(column, min_n=4).eq("(other)").all() and candidates.lumped(column[:0]).empty
+    assert candidates.lumped(column, min_n=1)["u"] == "1"
 
 
 def test_a_number_that_cannot_move_while_another_factor_is_held_is_left_out():

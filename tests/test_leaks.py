@@ -286,6 +286,12 @@ def test_edited_at_the_close(at_close, otherwise, is_refused):
     assert guarded(rows.assign(x_it=rows["opportunity_id"].map(first)), stage_history=past)["reason"].isna().all()
 
 
+def test_a_history_without_ends_refuses_nothing():
+    rows = frame(x_it=WORD).iloc[-N_OPEN:].reset_index(drop=True)
+    past = history(frame(), 0.5, 0.5)
+    assert guarded(rows, stage_history=past)["reason"].isna().all()
+
+
 def test_figures_and_order_of_rows():
     rows = frame(x_it=shares(0.9, 0.5, 0.2), x_number=RANDOM.normal(size=N))
     found = guarded(rows)

@@ -149,31 +149,43 @@ def test_adventureworks_attainment_of_each_seller(tmp_path):
 
 def test_powerbi_weighted_pipeline(tmp_path):
     folder = shared("powerbi-opportunity-tracking")
-    report = published(tmp_path, ["forecast"], "powerbi")["forecast"]
+    report = published(tmp_path, ["forecast", "win_loss"], "powerbi")["forecast"]  # nothing has closed
     rows = pd.read_csv(folder / "Fact.csv")
     found = figure(report, "weighted_pipeline_amount", model="crm_probability")
     assert found["value"] == pytest.approx(rows["FactoredProductRevenue"].sum())
     assert found["n"] == rows["Opportunity ID"].nunique() == 486
 
 
-@pytest.mark.parametrize(("folder", "name"), [("maven-crm-sales-opportunities", "maven"), ("salvirt-b2b-win-loss", "salvirt")])
-def test_no_driver_is_claimed_that_a_permutation_of_the_outcome_would_give(folder, name):
+# Of Salvirt's 21 factors a handful: its 448 deals are too few to test them all at once.
+SALVIRT = ["x_authority", "x_competitors", "x_purch_dept", "x_partnership", "x_needs_def", "x_client"]
+
+
+@pytest.mark.parametrize(
+    ("folder", "name", "chosen", "best"),
+    [("maven-crm-sales-opportunities", "maven", None, None), ("salvirt-b2b-win-loss", "salvirt", SALVIRT, "x_client")],
+)
+def test_no_driver_is_claimed_that_a_permutation_of_the_outcome_would_give(folder, name, chosen, best):
     shared(folder)
     company = crm.load(SOURCES / name / "source.yaml", as_of="2017-12-31")
     deals = landmark.deals(
         company.opportunities, at="qualified", as_of=company.as_of, accounts=company.accounts, reps=company.reps
     )
     found = leaks.guard(deals, company.opportunities, factors=landmark.factors(deals), as_of=company.as_of)
-    factors = candidates.usable(candidates.candidates(deals, factors=leaks.clean(found)))
+    usable = candidates.usable(candidates.candidates(deals, factors=leaks.clean(found)))
     studied = landmark.studied(deals, company.period("all"), as_of=company.as_of).query("is_closed")
-    assert len(factors) >= 2 and len(studied) > 400
+    factors = chosen or usable
+    assert set(factors) <= set(usable) and len(factors) >= 2 and len(studied) > 400
 
     def tested(rows: pd.DataFrame) -> pd.DataFrame:
-        return multiplicity.named_together(drivers.factor_tests(rows, factors, controls=["quarter"]))[0]
+        table = multiplicity.named_together(drivers.factor_tests(rows, factors, controls=["quarter"]))[0]
+        assert table["p_value"].notna().all()
+        return table
 
     rng = np.random.default_rng(0)
     shuffled = [tested(studied.assign(is_won=rng.permutation(studied["is_won"]))) for _ in range(40)]
-    by_chance = np.quantile([table["p_value"].fillna(1).min() for table in shuffled], 0.05)
-    claimed = tested(studied).query("is_named")
-    assert (claimed["p_value"] < by_chance).all()
     assert np.mean([table["is_named"].any() for table in shuffled]) <= 0.10 + 3 * np.sqrt(0.1 * 0.9 / 40)
+    claimed = tested(studied).query("is_named").sort_values("p_value")
+    assert claimed["factor"].head(1).tolist() == ([best] if best else [])
+    # As many factors as a permutation puts below the weakest one claimed are false among those claimed.
+    by_chance = [(table["p_value"] <= claimed["p_value"].max()).sum() for table in shuffled]
+    assert np.mean(by_chance) <= 0.10 * len(claimed)

@@ -454,7 +454,18 @@ def test_a_table_shows_the_columns_asked_for_and_keeps_all_figures():
     assert "25 %" in shown and "50 %" not in shown and "0.01" not in shown
     assert [each["metric"] for each in block.facts["figures"]] == ["win_rate", "value_win_rate"]
     assert block.facts["figures"][0]["by"] == {"segment": "SMB"}
-    assert "By segment" in tables.table(frame.iloc[:0][["n"]], caption="By segment", shown=["segment"]).html
+    assert 'scope="col">Segment' in tables.table(frame.iloc[:0], caption="By segment", shown=["segment"]).html
+    with pytest.raises(KeyError, match="segment"):  # no rows are no reason to lack a column
+        tables.table(frame.iloc[:0][["n"]], caption="By segment", shown=["segment"])
+
+
+def test_an_estimate_that_is_no_metric_is_refused_by_name():
+    frame = rates().rename(columns=lambda name: name.replace("win_rate", "luck_rate"))
+    for rows in (frame, frame.iloc[:0]):
+        with pytest.raises(ValueError, match=r"^luck_rate: no metric\. Define it in the docstring of the function"):
+            tables.table(rows, caption="By segment")
+    plain = frame.drop(columns=["luck_rate_low", "luck_rate_high"])
+    assert "Luck rate" in tables.table(plain, caption="By segment").html
 
 
 def test_a_section_nobody_asked_for_is_no_gap():

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from salesops import checks, win_loss, win_rates
-from salesops.periods import Calendar, month, quarter, trailing_quarters
+from salesops.periods import Calendar, Period, month, quarter, trailing_quarters
 
 Q3 = quarter(date(2026, 7, 1))
 ROWS = st.lists(
@@ -67,6 +67,19 @@ def test_the_calendar_says_what_came_before():
     period = quarter(date(2026, 8, 1), Calendar(2))
     table = win_rates.win_rate_by_position(deals([]), period=period, as_of=date(2026, 8, 3), calendar=Calendar(2))
     assert [str(day) for day in table["first_date"]] == ["2026-08-01", "2026-05-01", "2025-08-01"]
+
+
+def test_all_of_the_data_holds_the_deals_without_a_date():
+    every = Period("all", Q3.start, Q3.end)
+    frame = deals(closed_on("2026-07-10", 1, 1) + [{"close_date": None}, {"outcome": "open"}])
+    table = win_rates.win_rate_by_position(frame, period=every, as_of=Q3.end)
+    assert table["n"].tolist() == [3, 0, 0] and win_loss.win_rate(frame)["n"].tolist() == [3]
+
+
+def test_a_period_in_which_none_was_qualified_has_no_rate():
+    frame = deals(closed_on("2026-07-10", 1, 1) + [{"close_date": "2026-04-10", "qualified_date": None}])
+    assert at(frame, Q3.end)["n"].tolist() == [2, 0, 0]
+    assert win_rates.win_rate_trend(frame, trailing_quarters(Q3, 2))["n"].tolist() == [0, 2]
 
 
 def test_a_period_that_has_not_begun_is_refused():

@@ -81,8 +81,7 @@ class Layout:
         shown: Iterable[str] | None = None,
     ):
         self.frame, self.scope, self.min_n, self.names = frame, scope, min_n, names
-        wanted = list(shown or []) if len(frame) else []  # a frame of no rows need not have its columns
-        self.shown = wanted or [column for column in frame.columns if not _is_folded(column, frame)]
+        self.shown = list(shown or []) or [column for column in frame.columns if not _is_folded(column, frame)]
         self.units = {column: units.get(column) or unit_of(frame, column) for column in self.shown}
 
     @property
@@ -123,7 +122,8 @@ def grid(layout: Layout, caption: str, keys: Mapping[tuple[int, str], str], limi
     notes = "".join(f'<p class="so-note">{markup.text(note)}</p>' for note in _notes(layout, limit))
     return (
         f'<div class="so-scroll" role="region" tabindex="0" aria-label="{markup.attribute(caption)}"><table>'
-        f"<caption><span>{markup.text(caption)}</span></caption><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>{notes}"
+        f"<caption><span>{markup.text(caption)}</span></caption>"
+        f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>{notes}"
     )
 
 
