@@ -1,11 +1,12 @@
 """Stage visits against hand-worked histories, a naive loop and their own invariants."""
 
 from datetime import date
+from itertools import combinations, permutations
 
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import deals
+from conftest import deals, shared
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -164,6 +165,147 @@ def test_skipped_is_passing_without_ever_entering():
     rows = journey.progress(visits_of({"A": ["One", "Three"], "B": ["One", "Won"], "C": ["One", "Two"], "D": ["One"]}))
     passed = journey.skipped(rows, 2)
     assert passed.dropna().dt.strftime("%m-%d").tolist() == ["07-11", "07-11"]
+
+
+def created(moves: dict[str, list[str | None]], days: list[str]) -> pd.DataFrame:
+    return population(moves).assign(created_date=[pd.Timestamp(day) for day in days])
+
+
+def test_a_deal_created_before_the_history_began_enters_late():
+    moves = {"A": ["One", "Two"], "B": ["Two", "Three"], "C": ["One"]}
+    rows = created(moves, ["2026-06-16", "2026-06-20", "2026-07-01 09:00"])
+    visits = journey.stage_visits(history(moves), stages=STAGES, opportunities=rows, as_of=AS_OF)
+    assert visits["is_late_entry"].tolist() == [True, False, True, False, False]
+    # In the first stage it was since it was created; when it came to a later one nobody knows.
+    assert visits["entry_days"].fillna(-1).tolist() == [15, 0, -1, 0, 0]
+    assert visits["days"].tolist()[0] == 10  # from when it was first seen
+
+
+def test_the_history_begins_with_its_first_row_whoever_s_that_is():
+    """A deal of the population that came to its first stage days after it was created is not late."""
+    moves = {"A": ["One", "Two"], "B": ["One"]}
+    frame = history(moves)
+    frame.loc[frame["opportunity_id"] == "B", "changed_at"] = pd.Timestamp("2026-08-01")
+    rows = created(moves, ["2026-07-01", "2026-07-20"]).iloc[[1]]
+    visits = journey.stage_visits(frame, stages=STAGES, opportunities=rows, as_of=AS_OF)
+    assert visits["is_late_entry"].tolist() == [False] and visits["entry_days"].tolist() == [0]
+
+
+def test_without_a_creation_date_nobody_is_known_to_be_late():
+    one = population({"A": ["One"]})
+    for rows in (one.drop(columns="created_date"), one.assign(created_date=pd.Series([pd.NaT]))):
+        visits = journey.stage_visits(history({"A": ["One"]}), stages=STAGES, opportunities=rows, as_of=AS_OF)
+        assert visits["is_late_entry"].tolist() == [False] and visits["entry_days"].tolist() == [0]
+
+
+def paths(*moves: tuple[str, int]) -> pd.DataFrame:
+    """So many deals of each path through One to Three, as visits."""
+    found = {f"{path}{number}": path.split() for path, n in moves for number in range(n)}
+    return visits_of(found)
+
+
+def test_the_moves_offer_an_order_where_they_contradict_the_stated_one():
+    order = journey.stage_order(paths(("Two One Three", 40), ("One Two Three", 5)))
+    assert order["stage"].tolist() == ["Two", "One", "Three"] and order["offered_position"].tolist() == [1, 2, 3]
+    assert order["position"].tolist() == [2, 1, 3]
+    assert order["n_moves"].tolist() == [45, 45, 0] and order["n_against"].tolist() == [40, 40, 0]
+    assert order["is_contradicted"].tolist() == [True, True, False]
+    assert "at Two and One: their own order is Two, One, Three." in journey.order_sentence(order)
+
+
+@pytest.mark.parametrize(
+    "moves",
+    [
+        (("One Two Three", 40), ("Two One", 10)),  # some go back
+        (("Two One", 19),),  # too few moves
+        (("Two One", 28), ("One Two", 22)),  # no more than chance
+        (("One Two Three One", 40),),  # from the last stage all start again: no order is better
+    ],
+)
+def test_an_order_that_is_not_clearly_contradicted_stays(moves):
+    order = journey.stage_order(paths(*moves))
+    assert order["position"].tolist() == order["offered_position"].tolist() and not order["is_contradicted"].any()
+    assert journey.order_sentence(order) == "The moves of the deals do not contradict the stated order of the stages."
+
+
+def test_no_visits_give_no_order():
+    order = journey.stage_order(visits_of({"A": ["Won"]}))
+    assert order.empty and "cannot be checked" in journey.order_sentence(order)
+
+
+def naive_most_forward(flow: np.ndarray) -> float:
+    return max(sum(flow[a, b] for a, b in combinations(order, 2)) for order in permutations(range(len(flow))))
+
+
+@FEW
+@given(st.lists(st.integers(0, 9), min_size=16, max_size=16))
+def test_the_order_takes_nearly_as_many_moves_forward_as_any(cells):
+    flow = np.array(cells, dtype=float).reshape(4, 4)
+    np.fill_diagonal(flow, 0)
+    order = journey._most_forward(flow)
+    assert sorted(order) == [0, 1, 2, 3]
+    forward = sum(flow[a, b] for a, b in combinations(order, 2))
+    assert forward >= 0.9 * naive_most_forward(flow)
+
+
+def many(n: int = 4000) -> pd.DataFrame:
+    """Deals created over 200 days, won or lost after up to 60."""
+    rng = np.random.default_rng(0)
+    made = pd.Timestamp("2026-01-01") + pd.to_timedelta(rng.integers(0, 200, n), unit="D")
+    frame = pd.DataFrame({"created_date": made, "is_closed": True, "is_won": rng.random(n) < 0.4, "closed_at": pd.NaT})
+    return frame.assign(close_date=made + pd.to_timedelta(rng.integers(0, 60, n), unit="D"))
+
+
+def test_wins_recorded_only_from_some_day_on_are_noticed():
+    frame = many()
+    late = frame[~frame["is_won"] | (frame["close_date"] >= "2026-04-01")]
+    table = journey.recording(late).set_index("outcome")
+    assert table["is_late"].to_dict() == {"won": True, "lost": False}
+    assert table.loc["won", "first_date"] == pd.Timestamp("2026-04-01")
+    [warning] = journey.recording_warnings(table.reset_index())
+    assert warning.startswith("Wins seem to be recorded only from 1 April 2026 on: none is dated earlier")
+
+
+def test_as_many_are_expected_before_as_the_same_ages_bring_later():
+    """Ten deals a day, each won after ten days: on the days before the first win all of that age would have been won."""
+    made = pd.Timestamp("2026-01-01") + pd.to_timedelta(np.repeat(np.arange(100), 10), unit="D")
+    frame = pd.DataFrame({"created_date": made, "closed_at": pd.NaT, "is_closed": True, "is_won": True})
+    frame["close_date"] = frame["created_date"] + pd.Timedelta(days=10)
+    late = frame["close_date"] < "2026-02-20"
+    frame["close_date"] = frame["close_date"].mask(late, pd.Timestamp("2026-02-20") + pd.Timedelta(days=5))
+    table = journey.recording(frame).set_index("outcome")
+    # Those created until 9 February were more than ten days old by the 20th: forty days of ten.
+    assert table.loc["won", "n_expected"] == pytest.approx(400)
+
+
+def test_a_company_that_records_all_is_not_warned():
+    assert journey.recording_warnings(journey.recording(many())) == []
+    assert not journey.recording(many().iloc[:0])["is_late"].any()
+    undated = many(50).assign(close_date=pd.NaT)
+    assert journey.recording(undated)["n"].tolist() == [0, 0]
+
+
+def test_maven_records_no_end_before_march_2017():
+    folder = shared("maven-crm-sales-opportunities")
+    raw = pd.read_csv(folder / "sales_pipeline.csv", parse_dates=["engage_date", "close_date"])
+    rows = raw.rename(columns={"engage_date": "created_date"}).assign(
+        is_closed=raw["deal_stage"].isin(["Won", "Lost"]), is_won=raw["deal_stage"] == "Won", closed_at=pd.NaT
+    )
+    table = journey.recording(rows)
+    assert table["is_late"].all() and (table["first_date"] == "2017-03-01").all()
+
+
+@FEW
+@given(HISTORIES)
+def test_entries_are_advanced_lost_moved_back_and_still_there(moves):
+    visits = visits_of(moves)
+    kinds = visits["exit"].replace({"skip": "advanced", "forward": "advanced", "won": "advanced"})
+    assert set(kinds) <= {"advanced", "lost", "back", "still_there"}
+    for stage, rows in visits[~visits["is_reentry"]].groupby("stage"):
+        assert len(rows) == kinds[rows.index].value_counts().sum()
+        # Nobody enters twice for the first time, and everyone who ever was there did.
+        entered = {deal for deal, path in moves.items() if stage in path}
+        assert set(rows["opportunity_id"]) == entered and len(rows) == len(entered)
 
 
 @FEW
