@@ -1,6 +1,10 @@
-"""Mix against rate: how much of a change in the win rate is other deals, and how much is winning them less often."""
+"""Mix against rate: how much of a change in a rate is other deals, and how much is each kind doing otherwise.
+
+The rate is the win rate of closed deals, or the conversion of deals that entered a stage; both are split by one rule.
+"""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -10,7 +14,32 @@ from salesops import checks, pipeline, words
 from salesops.stats import decompose, proportions
 
 _BATCH = 2_000  # clusters left out at a time
-_NEEDED = ["is_closed", "is_won", "account_id"]
+
+
+class _Rate(NamedTuple):
+    """A rate whose change can be split: what it is called, and the columns that hold it and its parts."""
+
+    called: str
+    frames: tuple[str, str]  # what messages call the rows of now and of before
+    success: str
+    needed: tuple[str, ...]
+    change: str
+    rate: str
+    n_success: str
+    share: str
+    mix: str
+    within: str
+
+
+_WIN_RATE = _Rate(
+    "win rate", ("closed_now", "closed_before"), "is_won", ("is_closed", "is_won", "account_id", "qualified_date"),
+    "win_rate_change", "win_rate", "n_won", "deal_share", "mix_contribution", "within_contribution",
+)  # fmt: skip
+_CONVERSION = _Rate(
+    "conversion", ("entries_now", "entries_before"), "is_converted", ("is_converted", "account_id"),
+    "conversion_change", "conversion_in_time_rate", "n_converted", "entry_share", "conversion_mix_contribution",
+    "conversion_within_contribution",
+)  # fmt: skip
 
 
 def win_rate_change(
@@ -74,16 +103,49 @@ def win_rate_change(
     1       mix            -0.06      True
     2      rate             0.00     False
     """
-    columns = [by] if isinstance(by, str) else list(by)
-    rows, levels = _rows(closed_now, closed_before, columns)
-    shape = tuple(len(level) for level in levels)
-    values, error, clusters = _jackknife(rows, shape, lambda counts: _components(counts, len(columns)))
-    table = pd.DataFrame(
-        {"component": ["total", *["mix"] * len(columns), "rate"], "dimension": [None, *columns, None], **_sizes(rows)}
-    )
-    table = _with_interval(table, "win_rate_change", values, error, clusters, confidence)
-    size = np.abs(values) / np.where(error > 0, error, np.nan)
-    return table.assign(p_value=2 * t.sf(size, max(clusters - 1, 1)), is_named=_clear(table, "win_rate_change"))
+    return _change(_closed(closed_now, closed_before, by), by, _WIN_RATE, confidence)
+
+
+def conversion_change(
+    entries_now: pd.DataFrame, entries_before: pd.DataFrame, by: str | Sequence[str], *, confidence: float = 0.95
+) -> pd.DataFrame:
+    """Change of a conversion between two sets of deals that entered a stage, split as `win_rate_change` is.
+
+    Parameters
+    ----------
+    entries_now, entries_before
+        Deals that had the same time to convert, with ``is_converted``, ``account_id`` and `by`: the rows of
+        `conversion_trend.entries` whose ``is_known`` holds, of one stage, or of the first stage on the way to a win.
+    by
+        Column or columns that make the mix; a missing value is a group.
+    confidence
+        Level of the intervals.
+
+    Returns
+    -------
+    DataFrame
+        As of `win_rate_change`, with ``n_converted``, ``n_converted_before`` and ``conversion_change``.
+
+    Metrics
+    -------
+    conversion_change : points, stage_entered, higher, -, changed_at
+        Share of the deals that entered now and converted in the time given, less the share of those that entered
+        before, and the parts of it, mix and rate, as for the win rate.
+
+    Examples
+    --------
+    >>> def entered(small, converted_small, large, converted_large):
+    ...     converted = np.r_[np.arange(small) < converted_small, np.arange(large) < converted_large]
+    ...     return pd.DataFrame({
+    ...         "segment": ["SMB"] * small + ["Large"] * large, "is_converted": converted, "account_id": None})
+    >>> now, before = entered(500, 300, 500, 200), entered(500, 250, 500, 150)
+    >>> conversion_change(now, before, "segment")[["component", "conversion_change", "is_named"]].round(3)
+      component  conversion_change  is_named
+    0     total                0.1      True
+    1       mix                0.0     False
+    2      rate                0.1      True
+    """
+    return _change(_entered(entries_now, entries_before, by), by, _CONVERSION, confidence)
 
 
 def group_contributions(
@@ -136,23 +198,53 @@ def group_contributions(
     0     SMB  2             -0.11                 0.00
     1   Large  1             -0.14                 0.25
     """
-    columns = [by] if isinstance(by, str) else list(by)
-    rows, levels = _rows(closed_now, closed_before, columns, as_one=True)
-    groups = levels[0]
-    values, error, clusters = _jackknife(rows, (len(groups),), _contributions)
-    table = groups.join(_sizes_by_group(rows, len(groups)))
-    table["deal_share"] = table["n"] / (table["n"].sum() or np.nan)
-    table["deal_share_before"] = table["n_before"] / (table["n_before"].sum() or np.nan)
-    parts = zip(values.reshape(3, -1), error.reshape(3, -1), strict=True)
-    for name, (part, spread) in zip(
-        ("mix_contribution", "within_contribution", "deal_share_change"), parts, strict=True
-    ):
-        table = _with_interval(table, name, part, spread, clusters, confidence)
-    for tail in ("", "_before"):
-        low, high = proportions.wilson_interval(table[f"n_won{tail}"], table[f"n{tail}"], confidence)
-        rate = table[f"n_won{tail}"] / table[f"n{tail}"].where(table[f"n{tail}"] > 0)
-        table = table.assign(**{f"win_rate{tail}": rate, f"win_rate{tail}_low": low, f"win_rate{tail}_high": high})
-    return table.sort_values(["n", "n_before"], ascending=False, kind="stable", ignore_index=True)
+    return _contributed(_closed(closed_now, closed_before, by), by, _WIN_RATE, confidence)
+
+
+def conversion_contributions(
+    entries_now: pd.DataFrame, entries_before: pd.DataFrame, by: str | Sequence[str], *, confidence: float = 0.95
+) -> pd.DataFrame:
+    """What each group brought to a change of conversion, split as `group_contributions` is.
+
+    Parameters
+    ----------
+    entries_now, entries_before, by, confidence
+        As for `conversion_change`.
+
+    Returns
+    -------
+    DataFrame
+        One row per group, most entries now first: `by`, ``n``, ``n_before``, ``n_converted``,
+        ``n_converted_before``, ``entry_share``, ``entry_share_before``, and with intervals ``entry_share_change``,
+        ``conversion_in_time_rate``, ``conversion_in_time_rate_before``, ``conversion_mix_contribution`` and
+        ``conversion_within_contribution`` (points, 0-1).
+
+    Metrics
+    -------
+    entry_share : rate, stage_entered, none, n / -, -
+        The group's share of all deals that entered now.
+    entry_share_before : rate, stage_entered, none, n_before / -, -
+        The group's share of all deals that entered before.
+    entry_share_change : points, stage_entered, none, -, -
+        The group's share of the entries now less its share before.
+    conversion_in_time_rate_before : rate, stage_entered, higher, n_converted_before / n_before, changed_at
+        Share of the group's entries before that converted in the time given.
+    conversion_mix_contribution : points, stage_entered, higher, -, changed_at
+        What the group's change of share did to the overall conversion: it counts against the average conversion.
+    conversion_within_contribution : points, stage_entered, higher, -, changed_at
+        What the group's change of its own conversion did to the overall one, at its mean share.
+
+    Examples
+    --------
+    >>> entries = pd.DataFrame({"segment": ["SMB", "SMB", "Large", "Large"], "account_id": list("abcd"),
+    ...     "is_converted": [False, False, True, False]})
+    >>> conversion_contributions(entries.iloc[:3], entries.iloc[1:], "segment")[
+    ...     ["segment", "n", "conversion_mix_contribution"]].round(2)
+      segment  n  conversion_mix_contribution
+    0     SMB  2                        -0.11
+    1   Large  1                        -0.14
+    """
+    return _contributed(_entered(entries_now, entries_before, by), by, _CONVERSION, confidence)
 
 
 def sentence(
@@ -162,20 +254,23 @@ def sentence(
     now: str,
     before: str,
     deals: str = "deals",
+    rate: str = "",
     min_n: int = checks.MIN_N,
 ) -> str:
-    """What a change of the win rate is made of, named only beyond chance.
+    """What a change of the win rate, or of a conversion, is made of, named only beyond chance.
 
     Parameters
     ----------
     change
-        Of `win_rate_change`; ``is_named`` decides what is clear.
+        Of `win_rate_change` or `conversion_change`; ``is_named`` decides what is clear.
     groups
-        Of `group_contributions`, by one of its columns.
+        Of `group_contributions` or `conversion_contributions`, by one of its columns.
     now, before
         The two times in words, e.g. "the year to 2026Q3".
     deals
         What the deals are called; see `pipeline.population_name`.
+    rate
+        What the rate is called, e.g. "share of deals won within 120 days"; "win rate" or "conversion" by default.
     min_n
         Fewest deals at either time.
 
@@ -193,72 +288,121 @@ def sentence(
 a change of mix (more SMB deals) took 3 points off it (likely between 2 and 4), \
 and at an unchanged mix by segment there is no clear change.
     """
+    of = _CONVERSION if _CONVERSION.change in change else _WIN_RATE
+    called = rate or of.called
     total = change[change["component"] == "total"].iloc[0]
     fewest = min(total["n"], total["n_before"])
     if fewest < min_n:
         where = now if total["n"] <= total["n_before"] else before
         counted = f"only {fewest:,.0f}" if fewest else "none"
-        return f"Too few {deals} to split a change of the win rate into mix and rate: {counted} in {where}."
-    rates = [words.rate(total["n_won" + end] / total["n" + end]) for end in ("_before", "")]
+        return f"Too few {deals} to split a change of the {called} into mix and rate: {counted} in {where}."
+    rates = [words.rate(total[of.n_success + end] / total["n" + end]) for end in ("_before", "")]
     span = f"from {before} ({rates[0]}) to {now} ({rates[1]})"
     mixes = change[change["component"] == "mix"]
-    parts = [_mix_words(row, groups) for _, row in mixes[mixes["is_named"]].iterrows()]
+    parts = [_mix_words(row, groups, of) for _, row in mixes[mixes["is_named"]].iterrows()]
     mix = ", ".join(parts) if parts else "a change of mix made no clear difference"
     by = " and ".join(words.label(name).lower() for name in mixes["dimension"])
-    rate = _rate_words(change[change["component"] == "rate"].iloc[0], f"at an unchanged mix by {by}")
+    alike = _rate_words(change[change["component"] == "rate"].iloc[0], f"at an unchanged mix by {by}", of)
     if total["is_named"]:
-        head = f"The win rate {_moved(total['win_rate_change'])} {span}: "
-        return f"{head}{mix}, and {rate}."
+        head = f"The {called} {_moved(total[of.change])} {span}: "
+        return f"{head}{mix}, and {alike}."
     if not parts and not change["is_named"].any():
-        return f"The win rate shows no clear change {span}, nor does it at an unchanged mix by {by}."
+        return f"The {called} shows no clear change {span}, nor does it at an unchanged mix by {by}."
     if not parts:
-        return f"The win rate shows no clear change {span}, but {rate}."
-    return f"The win rate shows no clear change {span}, but {mix}, and {rate}."
+        return f"The {called} shows no clear change {span}, but {alike}."
+    return f"The {called} shows no clear change {span}, but {mix}, and {alike}."
 
 
-def _mix_words(row: pd.Series, groups: pd.DataFrame) -> str:
-    moved, name = row["win_rate_change"], row["dimension"]
+def _mix_words(row: pd.Series, groups: pd.DataFrame, of: _Rate) -> str:
+    moved, name = row[of.change], row["dimension"]
     verb, side = ("took", "off") if moved < 0 else ("added", "to")
-    which = _which_group(groups, name, moved) if name in groups else f"by {words.label(name).lower()}"
+    which = _which_group(groups, name, moved, of) if name in groups else f"by {words.label(name).lower()}"
     inside = f" ({which})" if which else ""
-    return f"a change of mix{inside} {verb} {words.points(abs(moved))} {side} it{_likely(row)}"
+    return f"a change of mix{inside} {verb} {words.points(abs(moved))} {side} it{_likely(row, of)}"
 
 
-def _which_group(groups: pd.DataFrame, name: str, moved: float) -> str:
+def _which_group(groups: pd.DataFrame, name: str, moved: float, of: _Rate) -> str:
     """The one or two groups whose change of share did most of it, if that is beyond chance."""
-    clear = groups[_clear(groups, "mix_contribution") & (np.sign(groups["mix_contribution"]) == np.sign(moved))]
-    first = clear.sort_values("mix_contribution", ascending=moved < 0, kind="stable").head(2)
-    sides = ["more" if change > 0 else "fewer" for change in first["deal_share_change"]]
+    clear = groups[_clear(groups, of.mix) & (np.sign(groups[of.mix]) == np.sign(moved))]
+    first = clear.sort_values(of.mix, ascending=moved < 0, kind="stable").head(2)
+    sides = ["more" if change > 0 else "fewer" for change in first[f"{of.share}_change"]]
     named = [f"{side} {words.group(group)}" for side, group in zip(sides, first[name], strict=True)]
     return f"{', '.join(named)} deals" if named else ""
 
 
-def _rate_words(row: pd.Series, where: str) -> str:
+def _rate_words(row: pd.Series, where: str, of: _Rate) -> str:
     if not row["is_named"]:
         return f"{where} there is no clear change"
-    return f"{where} it {_moved(row['win_rate_change'])}{_likely(row)}"
+    return f"{where} it {_moved(row[of.change])}{_likely(row, of)}"
 
 
 def _moved(change: float) -> str:
     return f"{'rose' if change > 0 else 'fell'} {words.points(abs(change))}"
 
 
-def _likely(row: pd.Series) -> str:
-    near, far = sorted(abs(row[f"win_rate_change_{end}"]) for end in ("low", "high"))
+def _likely(row: pd.Series, of: _Rate) -> str:
+    near, far = sorted(abs(row[f"{of.change}_{end}"]) for end in ("low", "high"))
     return f" (likely between {words.points(near).split()[0]} and {words.points(far).split()[0]})"
 
 
+def _closed(closed_now: pd.DataFrame, closed_before: pd.DataFrame, by: str | Sequence[str]) -> list[pd.DataFrame]:
+    """The closed, qualified deals of both times."""
+    _require(closed_now, closed_before, by, _WIN_RATE)
+    known = (pipeline.qualified(frame) for frame in (closed_now, closed_before))
+    return [frame[frame["is_closed"]] for frame in known]
+
+
+def _entered(entries_now: pd.DataFrame, entries_before: pd.DataFrame, by: str | Sequence[str]) -> list[pd.DataFrame]:
+    _require(entries_now, entries_before, by, _CONVERSION)
+    return [entries_now, entries_before]
+
+
+def _require(now: pd.DataFrame, before: pd.DataFrame, by: str | Sequence[str], of: _Rate) -> None:
+    for frame, where in zip((now, before), of.frames, strict=True):
+        checks.require_columns(frame, [*of.needed, *_names(by)], where=where)
+
+
+def _names(by: str | Sequence[str]) -> list[str]:
+    return [by] if isinstance(by, str) else list(by)
+
+
+def _change(frames: list[pd.DataFrame], by: str | Sequence[str], of: _Rate, confidence: float) -> pd.DataFrame:
+    columns = _names(by)
+    rows, levels = _rows(*frames, columns, of)
+    shape = tuple(len(level) for level in levels)
+    values, error, clusters = _jackknife(rows, shape, lambda counts: _components(counts, len(columns)))
+    names = {"component": ["total", *["mix"] * len(columns), "rate"], "dimension": [None, *columns, None]}
+    table = pd.DataFrame(names | _sizes(rows, of))
+    table = _with_interval(table, of.change, values, error, clusters, confidence)
+    size = np.abs(values) / np.where(error > 0, error, np.nan)
+    return table.assign(p_value=2 * t.sf(size, max(clusters - 1, 1)), is_named=_clear(table, of.change))
+
+
+def _contributed(frames: list[pd.DataFrame], by: str | Sequence[str], of: _Rate, confidence: float) -> pd.DataFrame:
+    rows, levels = _rows(*frames, _names(by), of, as_one=True)
+    groups = levels[0]
+    values, error, clusters = _jackknife(rows, (len(groups),), _contributions)
+    table = groups.join(_sizes_by_group(rows, len(groups), of))
+    for tail in ("", "_before"):
+        table[f"{of.share}{tail}"] = table[f"n{tail}"] / (table[f"n{tail}"].sum() or np.nan)
+    parts = zip(values.reshape(3, -1), error.reshape(3, -1), strict=True)
+    for name, (part, spread) in zip((of.mix, of.within, f"{of.share}_change"), parts, strict=True):
+        table = _with_interval(table, name, part, spread, clusters, confidence)
+    for tail in ("", "_before"):
+        n, name = table[f"n{tail}"], f"{of.rate}{tail}"
+        low, high = proportions.wilson_interval(table[f"{of.n_success}{tail}"], n, confidence)
+        rate = table[f"{of.n_success}{tail}"] / n.where(n > 0)
+        table = table.assign(**{name: rate, f"{name}_low": low, f"{name}_high": high})
+    return table.sort_values(["n", "n_before"], ascending=False, kind="stable", ignore_index=True)
+
+
 def _rows(
-    closed_now: pd.DataFrame, closed_before: pd.DataFrame, columns: list[str], as_one: bool = False
+    now: pd.DataFrame, before: pd.DataFrame, columns: list[str], of: _Rate, as_one: bool = False
 ) -> tuple[pd.DataFrame, list[pd.DataFrame]]:
-    """The closed deals of both times with the number of their group and cluster, and the groups in words."""
-    pieces = []
-    for frame, is_now, where in ((closed_now, True, "closed_now"), (closed_before, False, "closed_before")):
-        checks.require_columns(frame, [*_NEEDED, "qualified_date", *columns], where=where)
-        kept = pipeline.qualified(frame)
-        pieces.append(kept.loc[kept["is_closed"], [*dict.fromkeys([*_NEEDED, *columns])]].assign(is_now=is_now))
-    deals = pd.concat(pieces, ignore_index=True)
-    rows = pd.DataFrame({"is_now": deals["is_now"].astype(int), "is_won": deals["is_won"].astype(int)})
+    """The deals of both times with the number of their group and cluster, and the groups in words."""
+    kept = [*dict.fromkeys([of.success, "account_id", *columns])]
+    deals = pd.concat([frame[kept].assign(is_now=side) for frame, side in ((now, 1), (before, 0))], ignore_index=True)
+    rows = pd.DataFrame({"is_now": deals["is_now"], "is_success": deals[of.success].astype(int)})
     account = pd.factorize(deals["account_id"])[0]
     rows["cluster"] = pd.factorize(np.where(account < 0, -1 - np.arange(len(account)), account))[0]
     levels = []
@@ -273,7 +417,7 @@ def _jackknife(rows: pd.DataFrame, shape: tuple[int, ...], figures) -> tuple[np.
 
     Counts have the axes draw, time (before, now), outcome (lost, won) and the groups'.
     """
-    keys = [rows["is_now"], rows["is_won"], *(rows[f"group{axis}"] for axis in range(len(shape)))]
+    keys = [rows["is_now"], rows["is_success"], *(rows[f"group{axis}"] for axis in range(len(shape)))]
     size = (2, 2, *shape)
     cell = np.ravel_multi_index([key.to_numpy() for key in keys], size) if len(rows) else np.array([], dtype=int)
     counts = np.bincount(cell, minlength=int(np.prod(size))).astype(float)
@@ -318,20 +462,19 @@ def _contributions(counts: np.ndarray) -> np.ndarray:
     return np.concatenate([mix, within, share_now - share_before], axis=1).T
 
 
-def _sizes(rows: pd.DataFrame) -> dict[str, int]:
+def _sizes(rows: pd.DataFrame, of: _Rate) -> dict[str, int]:
     now = rows["is_now"] == 1
     return {
         "n": int(now.sum()),
         "n_before": int((~now).sum()),
-        "n_won": int(rows.loc[now, "is_won"].sum()),
-        "n_won_before": int(rows.loc[~now, "is_won"].sum()),
+        of.n_success: int(rows.loc[now, "is_success"].sum()),
+        f"{of.n_success}_before": int(rows.loc[~now, "is_success"].sum()),
     }
 
 
-def _sizes_by_group(rows: pd.DataFrame, groups: int) -> pd.DataFrame:
-    return pd.DataFrame(
-        [_sizes(rows[rows["group0"] == number]) for number in range(groups)], columns=list(_sizes(rows))
-    )
+def _sizes_by_group(rows: pd.DataFrame, groups: int, of: _Rate) -> pd.DataFrame:
+    sizes = [_sizes(rows[rows["group0"] == number], of) for number in range(groups)]
+    return pd.DataFrame(sizes, columns=list(_sizes(rows, of)))
 
 
 def _with_interval(table, name: str, values, error, clusters: int, confidence: float) -> pd.DataFrame:

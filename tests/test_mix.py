@@ -259,3 +259,80 @@ def test_intervals_cover_with_repeating_accounts():
     covered = bench["coverage"](draws=150, cell=bench["CELLS"][1], seed=9)
     for part in ("total", "mix", "rate"):
         assert 0.90 <= covered[part] <= 0.995
+
+
+def entered(**counts):
+    """Deals that entered a stage: converted and not by segment."""
+    return groups(**counts).assign(is_converted=lambda frame: frame["is_won"])[
+        ["segment", "account_id", "opportunity_type", "is_converted"]
+    ]
+
+
+def test_conversion_by_hand():
+    """SMB 40 to 60 % of the entries at 20, then 30 %; Large the rest at 50, then 40 %: overall 38, then 34 %."""
+    now, before = entered(SMB=(18, 42), Large=(16, 24)), entered(SMB=(8, 32), Large=(30, 30))
+    table = mix.conversion_change(now, before, "segment")
+    mixed = 0.2 * 0.25 - 0.2 * 0.45
+    assert table["conversion_change"].tolist() == pytest.approx([-0.04, mixed, -0.04 - mixed], abs=1e-12)
+    assert table["n_converted"].tolist() == [34] * 3 and table["n_converted_before"].tolist() == [38] * 3
+    parts = mix.conversion_contributions(now, before, "segment").set_index("segment")
+    assert parts.loc["SMB", "conversion_within_contribution"] == pytest.approx(0.5 * 0.1)
+    assert parts.loc["Large", "conversion_mix_contribution"] == pytest.approx(-0.2 * (0.45 - 0.36))
+    assert parts["entry_share"].tolist() == [0.6, 0.4] and parts["entry_share_before"].tolist() == [0.4, 0.6]
+    assert parts["entry_share_change"].tolist() == pytest.approx([0.2, -0.2])
+    assert parts["conversion_in_time_rate"].tolist() == [0.3, 0.4]
+
+
+@given(CLOSED, CLOSED)
+@settings(max_examples=25, deadline=None)
+def test_conversion_is_split_as_the_win_rate_is(now, before):
+    """One definition: the same rows give the same figures, whatever the rate is called."""
+    frames = [frame[frame["is_closed"]] for frame in (deals(now), deals(before))]
+    renamed = [
+        frame.assign(is_converted=frame["is_won"])[["segment", "account_id", "is_converted"]] for frame in frames
+    ]
+    for one, other in (
+        (mix.win_rate_change, mix.conversion_change),
+        (mix.group_contributions, mix.conversion_contributions),
+    ):
+        pd.testing.assert_frame_equal(
+            one(*frames, "segment"), other(*renamed, "segment").set_axis(one(*frames, "segment").columns, axis=1)
+        )
+
+
+def test_entries_that_never_closed_count():
+    now = pd.DataFrame({"segment": "SMB", "account_id": list("abcd"), "is_converted": [True, False, False, False]})
+    assert mix.conversion_change(now, now, "segment")["n"].tolist() == [4] * 3
+
+
+def test_the_sentence_names_the_conversion():
+    now, before = entered(SMB=(90, 510), Mid=(40, 60)), entered(SMB=(30, 170), Mid=(160, 240))
+    told = mix.sentence(
+        mix.conversion_change(now, before, "segment"),
+        mix.conversion_contributions(now, before, "segment"),
+        now="B",
+        before="A",
+        rate="share of deals won within 120 days",
+    )
+    assert told == (
+        "The share of deals won within 120 days fell 13 points from A (32 %) to B (19 %): a change of mix "
+        "(fewer Mid, more SMB deals) took 13 points off it (likely between 9 and 17), "
+        "and at an unchanged mix by segment there is no clear change."
+    )
+    few = entered(SMB=(2, 2))
+    parts = mix.conversion_change(few, few, "segment"), mix.conversion_contributions(few, few, "segment")
+    assert mix.sentence(*parts, now="B", before="A") == (
+        "Too few deals to split a change of the conversion into mix and rate: only 4 in B."
+    )
+    same = entered(SMB=(200, 200), Large=(100, 300))
+    parts = mix.conversion_change(same, same, "segment"), mix.conversion_contributions(same, same, "segment")
+    assert mix.sentence(*parts, now="B", before="A") == (
+        "The conversion shows no clear change from A (38 %) to B (38 %), nor does it at an unchanged mix by segment."
+    )
+
+
+@pytest.mark.parametrize("missing", ["segment", "is_converted", "account_id"])
+def test_a_missing_column_of_entries_says_where(missing):
+    whole = entered(SMB=(1, 1))
+    with pytest.raises(checks.DataError, match=f"entries_before: missing column .'{missing}'"):
+        mix.conversion_change(whole, whole.drop(columns=missing), "segment")
