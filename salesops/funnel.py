@@ -1,18 +1,23 @@
-"""Funnel: how far deals come, how long they stay, and where they stall, open ones counted."""
+"""Funnel: how far deals come, and where they stall, open ones counted."""
 
-from collections.abc import Callable
-from datetime import date
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
 
 from salesops import checks, journey, pipeline, words
 from salesops.periods import Period
-from salesops.stats import groups, survival
+from salesops.stats import completion, groups, survival
 
+MIN_AT_RISK = 10  # deals below which a curve stops
 _LIMITS = ("", "_low", "_high")
-_PERIOD = ["period", "period_start", "period_end"]
-_QUANTILES = {0.25: "p25", 0.5: "median", 0.75: "p75", 0.9: "p90"}
+_STEPS = 60  # of a curve: ages at which it is read
+_ENDS = {
+    "n_advanced": ["forward", "skip", "won"],
+    "n_lost": ["lost"],
+    "n_moved_back": ["back"],
+    "n_still_there": ["still_there"],
+}
 
 
 def stage_conversion(
@@ -26,12 +31,16 @@ def stage_conversion(
     deal that is still open is censored, never dropped. ``n = n_advanced + n_lost +
     n_moved_back + n_still_there`` by how the first stay ended.
 
+    A deal that was under way when the history began counts from the age at which it was first
+    seen; where that is not known, in the counts alone.
+
     Known bias: a lower bound where many are still open and nobody has been watched for long.
 
     Parameters
     ----------
     visits
-        Of `journey.stage_visits`, with `by` among its columns.
+        Of `journey.stage_visits`, with `by` among its columns, and ``account_id``: the deals of one
+        company count together in the interval. Without it each deal stands alone.
     period
         When the stage was first entered.
     by
@@ -61,6 +70,7 @@ def stage_conversion(
 
     Examples
     --------
+    >>> from datetime import date
     >>> day = pd.to_datetime
     >>> visits = pd.DataFrame({
     ...     "opportunity_id": ["A", "A", "B", "C"], "visit": [1, 2, 1, 1], "pipeline": "new",
@@ -75,74 +85,114 @@ def stage_conversion(
     0  Qualify  3           1       1                    0.5
     1  Propose  1           1       0                    1.0
     """
-    keys = _keys(visits, by)
-    rows = journey.progress(visits)
+    stages, rows = _followed(visits, by, journey.progress)
+    keys = list(stages.columns.drop("position"))
     entries = rows[~rows["is_reentry"] & period.contains(rows["entered_at"])]
 
     def one_group(rows: pd.DataFrame) -> dict[str, float]:
-        rate = _plateau(rows, "advanced", "stage_conversion_rate", confidence)
         still_open = int(rows["cause"].isna().sum())
-        share = still_open / len(rows) if len(rows) else np.nan
         return {
             "n": len(rows),
-            **rate,
-            "still_open_rate": share,
+            **_plateau(rows, "advanced", "stage_conversion_rate", confidence),
+            "still_open_rate": still_open / len(rows) if len(rows) else np.nan,
             **_exit_counts(rows),
             "n_still_open": still_open,
             "n_reentered": int(rows["is_reentered"].sum()),
         }
 
-    stages = _stage_groups(visits, by)
     table = groups.rows_of_each(stages[keys], entries, one_group)
-    n_skipped = [_skipped(rows, stage, period, by) for stage in stages.to_dict("records")]
-    return pipeline.dated(table.assign(n_skipped=n_skipped), period, after=keys)
+    return pipeline.dated(table.assign(n_skipped=_skipped(rows, stages, period)), period, after=keys)
 
 
-def stage_duration(
-    visits: pd.DataFrame, *, period: Period, by: str | None = None, confidence: float = 0.95
+def conversion_curves(
+    visits: pd.DataFrame, *, cohorts: Sequence[Period], ages: Sequence[float] = (), confidence: float = 0.95
 ) -> pd.DataFrame:
-    """How long deals stay in each stage: the times by which half, 75 and 90 % have left.
+    """Share of the deals that entered a stage in each quarter that had gone further by each age.
 
-    Kaplan-Meier over every visit that began in the period; those still going on are censored.
-    The mean of the visits that ended is not shown: it is too short, because long stays are the
-    ones still open. Missing where too few have left to say.
+    Counted as stage conversion is: first entries, losing competes, open deals censored. Each curve
+    stops at the age that fewer than ten deals were watched to, so a young quarter's is short. Compare
+    curves at equal age only.
+
+    Parameters
+    ----------
+    visits
+        Of `journey.stage_visits`, with ``account_id`` for the intervals where it is known.
+    cohorts
+        Periods of the first entry, such as quarters.
+    ages
+        Ages in days, rising; by default up to sixty whole days, as far as any was watched.
+    confidence
+        Level of the interval.
 
     Returns
     -------
     DataFrame
-        One row per pipeline, stage in order, and group: ``n`` (visits), ``n_still_there``, and
-        ``stage_duration_days_median``, ``_p75`` and ``_p90`` with their limits.
+        One row per stage, in order, pipeline, cohort, oldest first, and age: ``stage``, ``pipeline``,
+        ``cohort``, ``cohort_start``, ``cohort_end``, ``days``, ``n`` (deals that entered), ``n_at_risk``
+        (watched, and still neither further nor lost, at that age), ``advanced_by_age_rate`` with limits.
 
     Metrics
     -------
-    stage_duration_days : days, stage_entered, lower, -, changed_at
-        Time in a stage of the visits that began in the period, those still there censored.
+    advanced_by_age_rate : rate, stage_entered, higher, -, changed_at
+        Of the deals that first entered the stage in the quarter, share that had reached a later stage or been won
+        by that many days, losing competing and open deals censored.
 
     References
     ----------
-    Kaplan & Meier (1958), J. Am. Stat. Assoc. 53:457-481.
+    Aalen & Johansen (1978), Scand. J. Statist. 5:141-150.
 
     Examples
     --------
+    >>> from datetime import date
     >>> visits = pd.DataFrame({
-    ...     "pipeline": "new", "stage": "Qualify", "position": 1, "entered_at": pd.to_datetime("2026-07-01"),
-    ...     "exit": ["forward", "lost", "still_there"], "days": [4.0, 8.0, 20.0],
+    ...     "opportunity_id": range(20), "visit": 1, "pipeline": "new", "stage": "Qualify", "position": 1,
+    ...     "entered_at": pd.to_datetime("2026-07-01"), "exit": ["won"] * 5 + ["lost"] * 5 + ["still_there"] * 10,
+    ...     "exited_at": pd.to_datetime(["2026-07-04"] * 5 + ["2026-07-06"] * 5 + [None] * 10), "is_reentry": False,
+    ...     "days": [3.0] * 5 + [5.0] * 5 + [8.0] * 10,
     ... })
-    >>> july = Period("2026-07", date(2026, 7, 1), date(2026, 7, 31))
-    >>> stage_duration(visits, period=july)[["stage", "n", "n_still_there", "stage_duration_days_median"]]
-         stage  n  n_still_there  stage_duration_days_median
-    0  Qualify  3              1                         8.0
+    >>> quarter = Period("2026Q3", date(2026, 7, 1), date(2026, 9, 30))
+    >>> curves = conversion_curves(visits, cohorts=[quarter], ages=[2, 4, 8, 9])
+    >>> curves[["cohort", "days", "n", "n_at_risk", "advanced_by_age_rate"]]
+       cohort  days   n  n_at_risk  advanced_by_age_rate
+    0  2026Q3     2  20         20                  0.00
+    1  2026Q3     4  20         15                  0.25
+    2  2026Q3     8  20         10                  0.25
     """
-    keys = _keys(visits, by)
-    began = visits[period.contains(visits["entered_at"])]
+    return _by_age(visits, "advanced", "advanced_by_age_rate", cohorts, ages, confidence)
 
-    def one_group(rows: pd.DataFrame) -> dict[str, float]:
-        is_over = rows["exit"] != "still_there"
-        shares = [0.5, 0.75, 0.9]
-        found = survival.duration_quantiles(rows["days"], is_over, probabilities=shares, confidence=confidence)
-        return {"n": len(rows), "n_still_there": int((~is_over).sum()), **_named(found, "stage_duration_days")}
 
-    return pipeline.dated(groups.rows_of_each(_stage_groups(visits, by)[keys], began, one_group), period, after=keys)
+def overall_curves(
+    visits: pd.DataFrame, *, cohorts: Sequence[Period], ages: Sequence[float] = (), confidence: float = 0.95
+) -> pd.DataFrame:
+    """Share of the deals that entered the first stage in each quarter that had been won by each age.
+
+    As `conversion_curves`, for the first stage of each pipeline and being won.
+
+    Returns
+    -------
+    DataFrame
+        As of `conversion_curves`, with ``overall_by_age_rate``.
+
+    Metrics
+    -------
+    overall_by_age_rate : rate, stage_entered, higher, -, changed_at
+        Of the deals that first entered the first stage in the quarter, share won by that many days, losing
+        competing and open deals censored.
+
+    Examples
+    --------
+    >>> from datetime import date
+    >>> visits = pd.DataFrame({
+    ...     "opportunity_id": range(20), "visit": 1, "pipeline": "new", "stage": "Qualify", "position": 1,
+    ...     "entered_at": pd.to_datetime("2026-07-01"), "exit": ["won"] * 5 + ["still_there"] * 15,
+    ...     "exited_at": pd.to_datetime(["2026-07-04"] * 5 + [None] * 15), "is_reentry": False,
+    ...     "days": [3.0] * 5 + [8.0] * 15,
+    ... })
+    >>> quarter = Period("2026Q3", date(2026, 7, 1), date(2026, 9, 30))
+    >>> overall_curves(visits, cohorts=[quarter], ages=[2, 4])["overall_by_age_rate"].tolist()
+    [0.0, 0.25]
+    """
+    return _by_age(visits, "won", "overall_by_age_rate", cohorts, ages, confidence)
 
 
 def overall_conversion(
@@ -150,7 +200,8 @@ def overall_conversion(
 ) -> pd.DataFrame:
     """Probability that a deal which enters its pipeline's first stage is ever won.
 
-    Counted as stage conversion is: first entries, losing competes, open deals censored.
+    Counted as stage conversion is: first entries, losing competes, open deals censored, the deals of
+    one company together.
 
     Returns
     -------
@@ -165,6 +216,7 @@ def overall_conversion(
 
     Examples
     --------
+    >>> from datetime import date
     >>> visits = pd.DataFrame({
     ...     "opportunity_id": ["A", "B"], "visit": 1, "pipeline": "new", "stage": "Qualify", "position": 1,
     ...     "entered_at": pd.to_datetime("2026-07-01"), "exited_at": pd.to_datetime("2026-07-09"),
@@ -175,8 +227,7 @@ def overall_conversion(
        n  n_won  n_lost  overall_conversion_rate
     0  2      1       1                      0.5
     """
-    _keys(visits, by)
-    ends = journey.ends(visits)
+    _, ends = _followed(visits, by, journey.ends)
     entries = ends[(ends["position"] == 1) & ~ends["is_reentry"] & period.contains(ends["entered_at"])]
 
     def one_group(rows: pd.DataFrame) -> dict[str, float]:
@@ -184,157 +235,25 @@ def overall_conversion(
         rate = _plateau(rows, "won", "overall_conversion_rate", confidence)
         return {"n": len(rows), **counts, "n_still_open": int(rows["cause"].isna().sum()), **rate}
 
-    return _grouped(visits, entries, by, period, one_group)
+    table = groups.rows_of_each(groups.of_column(visits, by), entries, one_group)
+    return pipeline.dated(table, period, after=[by] if by else [])
 
 
-def sales_cycle(
-    opportunities: pd.DataFrame, *, period: Period, as_of: date, by: str | None = None, confidence: float = 0.95
-) -> pd.DataFrame:
-    """How long winning takes, from being qualified and from being created.
-
-    The clock starts at the qualified date, or at creation where no deal has one, and stops at
-    the close date. Median and quartiles are of the deals that are won, from their cumulative
-    incidence: losing competes, open deals are censored. The plain mean over the deals won so
-    far stands beside it; it is too short while slow deals are still open. A deal without its
-    start or end date, or that ends before it starts, is left out.
+def headlines(overall: pd.DataFrame, cycle: pd.DataFrame, *, window: Period) -> list[str]:
+    """How many of the deals that came in can be expected to be won, for the two pipelines with most of them.
 
     Parameters
     ----------
-    opportunities
-        With ``created_date``, ``qualified_date``, ``close_date``, ``closed_at``, ``is_closed``,
-        ``is_won`` and `by`.
-    period
-        When the clock started.
-    as_of
-        Last day used.
-    by
-        Column to group on; a missing value is a group.
-    confidence
-        Level of the intervals.
-
-    Returns
-    -------
-    DataFrame
-        One row per group: `by`, ``n`` (deals started), ``n_won``, ``n_open``, and
-        ``sales_cycle_days_median``, ``_p25``, ``_p75``, ``_mean`` and the same of
-        ``created_to_won_days``, each with its limits.
-
-    Metrics
-    -------
-    sales_cycle_days : days, qualified, lower, -, qualified_date created_date close_date
-        Time from qualified (created where that is not known) to won, from the cumulative incidence, losing
-        competing and open deals censored; the mean is the plain one over won deals.
-    created_to_won_days : days, created, lower, -, created_date close_date
-        Time from created to won, in the same way.
-
-    Examples
-    --------
-    >>> day = pd.to_datetime
-    >>> deals = pd.DataFrame({
-    ...     "created_date": day("2026-07-01"), "qualified_date": day("2026-07-04"),
-    ...     "close_date": day(["2026-07-14", "2026-07-24", "2026-08-03", "2026-12-31"]), "closed_at": day([None] * 4),
-    ...     "is_closed": [True, True, True, False], "is_won": [True, True, False, False],
-    ... })
-    >>> july = Period("2026-07", date(2026, 7, 1), date(2026, 7, 31))
-    >>> table = sales_cycle(deals, period=july, as_of=date(2026, 9, 30))
-    >>> table[["n", "n_won", "n_open", "sales_cycle_days_median", "created_to_won_days_mean"]]
-       n  n_won  n_open  sales_cycle_days_median  created_to_won_days_mean
-    0  4      2       1                     15.0                      18.0
+    overall, cycle
+        Of `overall_conversion` by pipeline, empty where there is no stage history, and `stage_times.sales_cycle`.
+    window
+        When the deals came in.
     """
-    main = _cycles(_qualified_ages(opportunities, as_of), "won", "sales_cycle_days", period, by, confidence)
-    beside = pipeline.ages(opportunities, start="created_date", as_of=as_of)
-    beside = _cycles(beside, "won", "created_to_won_days", period, by, confidence)
-    beside = beside.drop(columns=["n", "n_won", "n_open", *_PERIOD])
-    return main.merge(beside, on=by, how="left") if by else main.join(beside)
-
-
-def started(opportunities: pd.DataFrame, *, period: Period, as_of: date) -> pd.DataFrame:
-    """The deals that `sales_cycle` counts: those whose clock started in the period."""
-    aged = _qualified_ages(opportunities, as_of)
-    return aged[period.contains(aged["started_at"])]
-
-
-def time_to_loss(
-    opportunities: pd.DataFrame, *, period: Period, as_of: date, by: str | None = None, confidence: float = 0.95
-) -> pd.DataFrame:
-    """How long losing takes, from being created: as the sales cycle, for the deals that are lost.
-
-    Returns
-    -------
-    DataFrame
-        One row per group: `by`, ``n`` (deals created), ``n_lost``, ``n_open``, and
-        ``time_to_loss_days_median``, ``_p25``, ``_p75`` and ``_mean`` with their limits.
-
-    Metrics
-    -------
-    time_to_loss_days : days, created, none, -, created_date close_date
-        Time from created to lost, from the cumulative incidence, winning competing and open deals censored; the
-        mean is the plain one over lost deals.
-
-    Examples
-    --------
-    >>> day = pd.to_datetime
-    >>> deals = pd.DataFrame({
-    ...     "created_date": day("2026-07-01"), "close_date": day(["2026-07-11", "2026-07-31"]),
-    ...     "closed_at": day([None] * 2), "is_closed": True, "is_won": [False, True],
-    ... })
-    >>> july = Period("2026-07", date(2026, 7, 1), date(2026, 7, 31))
-    >>> time_to_loss(deals, period=july, as_of=date(2026, 9, 30))[["n", "n_lost", "time_to_loss_days_median"]]
-       n  n_lost  time_to_loss_days_median
-    0  2       1                      10.0
-    """
-    aged = pipeline.ages(opportunities, start="created_date", as_of=as_of)
-    return _cycles(aged, "lost", "time_to_loss_days", period, by, confidence)
-
-
-def outcome_curves(
-    opportunities: pd.DataFrame, *, period: Period, as_of: date, confidence: float = 0.95
-) -> pd.DataFrame:
-    """Share of the deals created in the period that were won, and lost, by each age.
-
-    One row per ``outcome`` (won, lost) and age: ``days``, ``ended_rate`` with its limits,
-    ``n_at_risk``; cut where fewer than ten are left.
-
-    Examples
-    --------
-    >>> day = pd.to_datetime
-    >>> deals = pd.DataFrame({
-    ...     "created_date": day("2026-07-01"), "close_date": day(["2026-07-11"] * 10 + ["2026-07-31"] * 10),
-    ...     "closed_at": day([None] * 20), "is_closed": True, "is_won": [True] * 10 + [False] * 10,
-    ... })
-    >>> july = Period("2026-07", date(2026, 7, 1), date(2026, 7, 31))
-    >>> outcome_curves(deals, period=july, as_of=date(2026, 9, 30))[["outcome", "days", "ended_rate", "n_at_risk"]]
-      outcome  days  ended_rate  n_at_risk
-    0     won  10.0         0.5       20.0
-    1     won  30.0         0.5       10.0
-    2    lost  10.0         0.0       20.0
-    3    lost  30.0         0.5       10.0
-    """
-    aged = pipeline.ages(opportunities, start="created_date", as_of=as_of)
-    started = aged[period.contains(aged["started_at"])]
-    curves = survival.cumulative_incidence(started["days"], started["cause"], confidence=confidence)
-    curves.columns = ["outcome", "days", "ended_rate", "ended_rate_low", "ended_rate_high", "n_at_risk"]
-    return curves.sort_values("outcome", ascending=False, kind="stable", ignore_index=True)
-
-
-def headlines(
-    conversion: pd.DataFrame, durations: pd.DataFrame, overall: pd.DataFrame, cycle: pd.DataFrame, *, window: Period
-) -> list[str]:
-    """The findings in sentences, most important first.
-
-    The tables are those of `stage_conversion`, `stage_duration`, `overall_conversion` by pipeline
-    and `sales_cycle`; the first three are empty where there is no stage history.
-    """
-    if conversion.empty:
+    if overall.empty:
         absent = "There is no stage history, so how far deals come and where they stall cannot be told."
         return [cycle_sentence(cycle, window), absent]
     busiest = overall.sort_values("n", ascending=False, kind="stable").head(2)
-    return [
-        *(_overall_sentence(row, window, len(overall) > 1) for _, row in busiest.iterrows()),
-        weakest_sentence(conversion),
-        slowest_sentence(durations),
-        cycle_sentence(cycle, window),
-    ]
+    return [_overall_sentence(row, window, len(overall) > 1) for _, row in busiest.iterrows()]
 
 
 def weakest_sentence(conversion: pd.DataFrame) -> str:
@@ -392,6 +311,7 @@ def cycle_sentence(cycle: pd.DataFrame, window: Period) -> str:
 
     Examples
     --------
+    >>> from datetime import date
     >>> row = pd.DataFrame({
     ...     "n_won": [50], "sales_cycle_days_median": 62.0, "sales_cycle_days_median_low": 53.0,
     ...     "sales_cycle_days_median_high": 69.0, "sales_cycle_days_p25": 26.0, "sales_cycle_days_p75": 127.0,
@@ -409,74 +329,92 @@ def cycle_sentence(cycle: pd.DataFrame, window: Period) -> str:
     return f"Half of the wins take no more than {stated}; the middle half take {short} to {long}."
 
 
-def _keys(visits: pd.DataFrame, by: str | None) -> list[str]:
-    needed = ["pipeline", "stage", "position", "entered_at", "exit", "days"]
-    checks.require_columns(visits, [*needed, *([by] if by else [])])
-    return list(dict.fromkeys(["stage", "pipeline", *([by] if by else [])]))
+def _followed(
+    visits: pd.DataFrame, by: str | None, follow: Callable[[pd.DataFrame], pd.DataFrame]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Every stage and group, and the visits followed to an end, with the number of their company."""
+    checks.require_columns(visits, ["entered_at", "exit", "days"])
+    stages, rows = journey.stage_groups(visits, by=by), follow(visits)
+    cluster = groups.clusters(rows["account_id"]) if "account_id" in rows else rows["deal"]
+    late = rows.columns.intersection(["is_reentered", "entry_days"])
+    needed = dict.fromkeys([*stages.columns, "entered_at", "exited_at", "exit", "is_reentry", "cause", "days", "deal"])
+    return stages, rows[[*needed, *late]].assign(cluster=cluster)
 
 
-def _stage_groups(visits: pd.DataFrame, by: str | None) -> pd.DataFrame:
-    """Every stage in order, each with every group, so that a stage nobody entered keeps its row."""
-    stages = visits[["pipeline", "stage", "position"]].drop_duplicates().sort_values(["pipeline", "position", "stage"])
-    if by in (None, "pipeline", "stage"):
-        return stages.reset_index(drop=True)
-    return stages.merge(visits[[by]].drop_duplicates().sort_values(by), how="cross")
+def _by_age(
+    visits: pd.DataFrame, cause: str, metric: str, cohorts: Sequence[Period], ages: Sequence[float], confidence: float
+) -> pd.DataFrame:
+    """One row per stage, cohort and age."""
+    _, rows = _followed(visits, None, journey.progress if cause == "advanced" else journey.ends)
+    entries = rows[~rows["is_reentry"] & ((rows["position"] == 1) | (cause == "advanced"))]
+    ages = list(ages) or _ages(entries["days"])
+    keys = ["pipeline", "position", "stage"]
+    curves = [
+        _curve(piece, cause, metric, ages, confidence).assign(
+            **dict(zip(keys, key, strict=True)), cohort=each.label, cohort_start=each.start, cohort_end=each.end
+        )
+        for each in cohorts
+        for key, piece in entries[each.contains(entries["entered_at"])].groupby(keys, dropna=False)
+    ]
+    columns = ["stage", "pipeline", "cohort", "cohort_start", "cohort_end", "days", "n", "n_at_risk"]
+    columns += [f"{metric}{end}" for end in _LIMITS]
+    table = pd.concat(curves).sort_values(keys, kind="stable") if curves else pd.DataFrame(columns=columns)
+    return table[columns].reset_index(drop=True)
+
+
+def _curve(rows: pd.DataFrame, cause: str, metric: str, ages: list[float], confidence: float) -> pd.DataFrame:
+    watched = pipeline.watched(rows)
+    found = completion.incidence_at(
+        watched["days"],
+        watched["cause"],
+        ages=ages,
+        kind=cause,
+        cluster=watched["cluster"],
+        entry=watched["entry"] if (watched["entry"] > 0).any() else None,
+        min_at_risk=MIN_AT_RISK,
+        confidence=confidence,
+    )
+    found = found[found["n_at_risk"] >= MIN_AT_RISK].assign(n=len(rows))
+    return found.rename(columns={"age": "days"} | {f"share{end}": f"{metric}{end}" for end in _LIMITS})
+
+
+def _ages(days: pd.Series) -> list[int]:
+    """Whole days as far as any was watched, evenly apart."""
+    last = int(np.ceil(days.max())) if len(days) else 0
+    return list(range(0, last + 1, max(-(-last // _STEPS), 1)))
 
 
 def _exit_counts(entries: pd.DataFrame) -> dict[str, int]:
-    exits = entries["exit"].replace({"skip": "forward", "won": "forward"}).value_counts()
-    kinds = {"n_advanced": "forward", "n_lost": "lost", "n_moved_back": "back", "n_still_there": "still_there"}
-    return {name: int(exits.get(kind, 0)) for name, kind in kinds.items()}
+    exits = entries["exit"].value_counts()
+    return {name: int(exits.reindex(kinds, fill_value=0).sum()) for name, kinds in _ENDS.items()}
 
 
-def _skipped(visits: pd.DataFrame, stage: dict, period: Period, by: str | None) -> int:
-    """Deals of a group that came beyond a stage in the period without ever entering it."""
-    for key in dict.fromkeys(["pipeline", *([by] if by and by != "stage" else [])]):
-        visits = visits[visits[key].isna() if pd.isna(stage[key]) else visits[key] == stage[key]]
-    return int(period.contains(journey.skipped(visits, stage["position"])).sum())
+def _skipped(rows: pd.DataFrame, stages: pd.DataFrame, period: Period) -> list[int]:
+    """Deals of each group that came beyond a stage in the period without ever entering it."""
+    shared = [name for name in stages.columns if name not in ("stage", "position")]
+    unit = rows.groupby([*shared, "deal"], dropna=False, sort=False).ngroup()
+    steps = rows[["position", "entered_at", "exited_at", "exit"]].assign(deal=unit)
+    units = rows[shared].assign(unit=unit).drop_duplicates("unit").set_index("unit")
+    counts = []
+    for place in stages["position"].unique():
+        passed = journey.skipped(steps, place)
+        passing = units.loc[passed.index[period.contains(passed)]].assign(position=place)
+        counts.append(passing.groupby([*shared, "position"], dropna=False).size().reset_index(name="n"))
+    table = stages.merge(pd.concat(counts), on=[*shared, "position"], how="left") if counts else stages.assign(n=0)
+    return table["n"].fillna(0).astype(int).tolist()
 
 
 def _plateau(rows: pd.DataFrame, cause: str, name: str, confidence: float) -> dict[str, float]:
-    found = survival.plateau(rows["days"], rows["cause"], causes=[cause], confidence=confidence).iloc[0]
+    rows = pipeline.watched(rows)
+    found = survival.plateau(
+        rows["days"],
+        rows["cause"],
+        causes=[cause],
+        cluster=rows["cluster"],
+        entry=rows["entry"] if (rows["entry"] > 0).any() else None,
+        confidence=confidence,
+    ).iloc[0]
     return {f"{name}{end}": found[f"incidence{end}"] for end in _LIMITS}
-
-
-def _named(quantiles: pd.DataFrame, metric: str) -> dict[str, float]:
-    """Quantiles as columns: the metric with its statistic, and its limits."""
-    rows = quantiles.to_dict("records")
-    return {f"{metric}_{_QUANTILES[row['probability']]}{end}": row[f"time{end}"] for row in rows for end in _LIMITS}
-
-
-def _qualified_ages(opportunities: pd.DataFrame, as_of: date) -> pd.DataFrame:
-    """Ages since a deal was qualified, or since it was created where no deal has a qualified date."""
-    qualified = pipeline.qualified(opportunities)
-    start = "qualified_date" if qualified["qualified_date"].notna().any() else "created_date"
-    return pipeline.ages(qualified, start=start, as_of=as_of)
-
-
-def _cycles(
-    aged: pd.DataFrame, outcome: str, metric: str, period: Period, by: str | None, confidence: float
-) -> pd.DataFrame:
-    def one_group(rows: pd.DataFrame) -> dict[str, float]:
-        ended = rows["cause"] == outcome
-        counts = {"n": len(rows), f"n_{outcome}": int(ended.sum()), "n_open": int(rows["cause"].isna().sum())}
-        quantiles = survival.incidence_quantiles(
-            rows["days"], rows["cause"], probabilities=[0.5, 0.25, 0.75], causes=[outcome], confidence=confidence
-        ).query("cause == @outcome")
-        mean = survival.ended_mean(rows.loc[ended, "days"], confidence=confidence)
-        means = {f"{metric}_mean{end}": value for end, value in zip(_LIMITS, mean, strict=True)}
-        return counts | _named(quantiles, metric) | means
-
-    return _grouped(aged, aged[period.contains(aged["started_at"])], by, period, one_group)
-
-
-def _grouped(
-    whole: pd.DataFrame, rows: pd.DataFrame, by: str | None, period: Period, one_group: Callable[[pd.DataFrame], dict]
-) -> pd.DataFrame:
-    """One row per group of the whole, or one for all."""
-    keys = whole[[by]].drop_duplicates().sort_values(by) if by else pd.DataFrame({"all": ["all"]})
-    table = groups.rows_of_each(keys, rows.assign(all="all"), one_group)
-    return pipeline.dated(table.drop(columns="all", errors="ignore"), period, after=[by] if by else [])
 
 
 def _overall_sentence(row: pd.Series, window: Period, names_pipeline: bool) -> str:

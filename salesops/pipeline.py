@@ -241,6 +241,31 @@ def ages(opportunities: pd.DataFrame, *, start: str, as_of: date) -> pd.DataFram
     return opportunities.assign(started_at=opportunities[start], days=days, cause=cause)[days >= 0]
 
 
+def watched(visits: pd.DataFrame) -> pd.DataFrame:
+    """Stays in a stage with ``days`` as their age at the end and ``entry`` as the age from which they were watched.
+
+    Without late entries there is nothing to add: ``entry`` lies before every age. A late entry
+    whose age is not known is left out.
+
+    Parameters
+    ----------
+    visits
+        Of `journey.stage_visits`, `journey.progress` or `journey.ends`.
+
+    Examples
+    --------
+    >>> visits = pd.DataFrame({"days": [5.0, 3.0, 4.0], "entry_days": [0.0, 10.0, None]})
+    >>> watched(visits).round(3)[["days", "entry"]].values.tolist()
+    [[5.0, -1.0], [13.0, 10.0]]
+    """
+    if "entry_days" not in visits:
+        return visits.assign(entry=-1.0)
+    since = visits["entry_days"]
+    # Watching starts a moment before, so that a stay that ended in the same moment still counts.
+    rows = visits.assign(days=visits["days"] + since, entry=(since - 1e-6).where(since > 0, -1.0))
+    return rows[since.notna()]
+
+
 def won_in_time(opportunities: pd.DataFrame, *, days: int, start: str, as_of: date) -> pd.DataFrame:
     """Deals old enough to tell whether they were won within so many days of a start, and whether they were.
 

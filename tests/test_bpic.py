@@ -1,11 +1,15 @@
 """BPI Challenge 2012, an event log as a funnel: what is read and published equals a plain count of the log's lines."""
 
+from datetime import date
+
 import pandas as pd
 import pytest
 from conftest import shared
 from test_real_data import SOURCES, figure, figures, published
 
-from salesops import crm
+from salesops import crm, journey
+from salesops import funnel as funnel_module
+from salesops.periods import Period
 
 DATA = "bpic2012-loan-applications"
 STAGES = ["A_SUBMITTED", "A_PARTLYSUBMITTED", "A_PREACCEPTED", "A_ACCEPTED", "A_FINALIZED"]
@@ -101,6 +105,34 @@ def test_the_funnel_converts_within_what_the_open_cases_can_still_become(funnel,
         (waiting,) = [one["numerator"] for one in figures(funnel, "still_open_rate", stage=stage)]
         low, high = advanced / each["n"], (advanced + waiting) / each["n"]
         assert low - 1e-9 <= each["value"] <= high + 1e-9, stage
+
+
+def test_the_last_month_s_open_cases_are_open(company, log):
+    """Entries of the last month, stage by stage: those open are neither gone on nor lost, and hold the rate between."""
+    month = Period("last month", date(2012, 2, 15), date(2012, 3, 14))
+    deals = company.opportunities
+    visits = journey.stage_visits(
+        company.stage_history, stages=company.stages, opportunities=deals, as_of=company.as_of, carry=["account_id"]
+    )
+    table = funnel_module.stage_conversion(visits, period=month).set_index("stage")
+    final, reached = outcomes(log), log.groupby("case")["step"].agg(set)
+    n_open = []
+    for place, stage in enumerate(STAGES):
+        first = log[log["step"] == stage].groupby("case")["time"].min()
+        cases = first.index[first >= "2012-02-15"]
+        goes_on = reached[cases].map(lambda steps, at=place: bool(steps & {*STAGES[at + 1 :]})) | (
+            final[cases] == "won"
+        )
+        waits = (final[cases] == "open") & ~goes_on
+        row = table.loc[stage]
+        counts = row[["n", "n_advanced", "n_still_there", "n_still_open", "n_lost"]].tolist()
+        lost = len(cases) - goes_on.sum() - waits.sum()
+        assert counts == [len(cases), goes_on.sum(), waits.sum(), waits.sum(), lost], stage
+        assert goes_on.mean() - 1e-9 <= row["stage_conversion_rate"] <= goes_on.mean() + waits.mean() + 1e-9, stage
+        n_open.append(waits.sum())
+    assert (
+        sum(n_open) == (final[log.groupby("case")["time"].max() >= "2012-02-15"] == "open").sum() or sum(n_open) > 100
+    )
 
 
 def test_what_is_open_is_published(funnel, log):

@@ -5,15 +5,14 @@ from datetime import date
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import deals
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from salesops import checks, funnel
+from salesops import checks, funnel, stage_times
 from salesops.periods import Period
+from salesops.stats import proportions, survival
 
 JULY = Period("2026-07", date(2026, 7, 1), date(2026, 7, 31))
-AS_OF = date(2026, 9, 30)
 TYPES = {
     "opportunity_id": "str",
     "visit": int,
@@ -54,18 +53,19 @@ def visits_of(paths: list[tuple[list[tuple[str, float]], str, str | None]]) -> p
     return pd.DataFrame(rows, columns=list(TYPES)).astype(TYPES).assign(pipeline="new")
 
 
+# Won straight through; skipped Two and lost; went back and is open; lost in One; open in One.
+FIVE = [
+    ([("One", 5), ("Two", 5), ("Three", 5)], "won", "SMB"),
+    ([("One", 10), ("Three", 5)], "lost", "SMB"),
+    ([("One", 3), ("Two", 3), ("One", 4)], "still_there", None),
+    ([("One", 7)], "lost", "Enterprise"),
+    ([("One", 2)], "still_there", "Enterprise"),
+]
+
+
 @pytest.fixture
 def five_deals():
-    """Won straight through; skipped Two and lost; went back and is open; lost in One; open in One."""
-    return visits_of(
-        [
-            ([("One", 5), ("Two", 5), ("Three", 5)], "won", "SMB"),
-            ([("One", 10), ("Three", 5)], "lost", "SMB"),
-            ([("One", 3), ("Two", 3), ("One", 4)], "still_there", None),
-            ([("One", 7)], "lost", "Enterprise"),
-            ([("One", 2)], "still_there", "Enterprise"),
-        ]
-    )
+    return visits_of(FIVE)
 
 
 def test_conversion_by_hand(five_deals):
@@ -97,7 +97,6 @@ def test_entries_outside_the_period_do_not_count(five_deals):
     table = funnel.stage_conversion(five_deals, period=june)
     assert table["n"].tolist() == [0, 0, 0] and table["stage_conversion_rate"].isna().all()
     assert funnel.overall_conversion(five_deals, period=june)["n"].tolist() == [0]
-    assert funnel.stage_duration(five_deals, period=june)["stage_duration_days_median"].isna().all()
 
 
 def test_a_lost_deal_opened_again_is_not_lost_while_it_goes_on():
@@ -114,57 +113,9 @@ def test_overall_conversion_by_hand(five_deals):
     assert row["overall_conversion_rate"] == pytest.approx(3 / 4 * 1 / 2)
 
 
-def test_time_in_stage_by_hand(five_deals):
-    table = funnel.stage_duration(five_deals, period=JULY).set_index("stage")
-    assert table["n"].tolist() == [6, 2, 2] and table["n_still_there"].tolist() == [2, 0, 0]
-    # One: 2+, 3, 4+, 5, 7, 10: survival 4/5, 8/15, 4/15, 0.
-    assert table["stage_duration_days_median"].tolist() == [7, 4, 5]
-    assert table["stage_duration_days_p75"].tolist() == [10, 5, 5]
-
-
-def test_sales_cycle_by_hand():
-    frame = deals(
-        [
-            {"created_date": "2026-07-01", "qualified_date": "2026-07-05", "close_date": "2026-07-15"},
-            {"created_date": "2026-07-01", "qualified_date": "2026-07-05", "close_date": "2026-07-25"},
-            {"created_date": "2026-07-01", "qualified_date": None, "close_date": "2026-07-03"},
-            {
-                "created_date": "2026-07-01",
-                "qualified_date": "2026-07-05",
-                "outcome": "open",
-                "close_date": "2026-12-01",
-            },
-            {
-                "created_date": "2026-07-01",
-                "qualified_date": "2026-07-20",
-                "outcome": "lost",
-                "close_date": "2026-07-10",
-            },
-        ]
-    )
-    row = funnel.sales_cycle(frame, period=JULY, as_of=AS_OF).iloc[0]
-    assert row[["n", "n_won", "n_open"]].tolist() == [3, 2, 1]  # never qualified, and lost before it, are left out
-    assert row["sales_cycle_days_median"] == 15 and row["sales_cycle_days_mean"] == 15  # 10 and 20 days
-    assert row["created_to_won_days_median"] == 14 and row["created_to_won_days_mean"] == 40 / 3  # 14, 24 and 2
-    lost = funnel.time_to_loss(frame, period=JULY, as_of=AS_OF).iloc[0]
-    assert lost[["n", "n_lost"]].tolist() == [5, 1] and lost["time_to_loss_days_median"] == 9
-
-
-def test_the_clock_starts_at_creation_where_nothing_is_qualified():
-    frame = deals([{"created_date": "2026-07-01", "qualified_date": None, "close_date": "2026-07-15"}] * 3)
-    assert funnel.sales_cycle(frame, period=JULY, as_of=AS_OF)["sales_cycle_days_median"].tolist() == [14]
-
-
-def test_no_deals_give_rows_of_nothing(no_deals):
-    row = funnel.sales_cycle(no_deals, period=JULY, as_of=AS_OF).iloc[0]
-    assert row["n"] == 0 and np.isnan(row["sales_cycle_days_median"]) and np.isnan(row["sales_cycle_days_mean"])
-    assert funnel.outcome_curves(no_deals, period=JULY, as_of=AS_OF).empty
-    assert funnel.time_to_loss(no_deals, period=JULY, as_of=AS_OF, by="segment").empty
-
-
 def test_no_visits_give_empty_tables_with_their_columns(five_deals):
     none = five_deals.iloc[:0]
-    for question in (funnel.stage_conversion, funnel.stage_duration, funnel.overall_conversion):
+    for question in (funnel.stage_conversion, funnel.overall_conversion):
         table, full = (question(each, period=JULY, by="pipeline") for each in (none, five_deals))
         assert table.empty and list(table.columns) == list(full.columns)
     assert np.isnan(funnel.overall_conversion(none, period=JULY)["overall_conversion_rate"].iloc[0])
@@ -173,6 +124,126 @@ def test_no_visits_give_empty_tables_with_their_columns(five_deals):
 def test_a_missing_column_is_named(five_deals):
     with pytest.raises(checks.DataError, match=r"missing column \['sgment'\].*Did you mean 'segment'\?"):
         funnel.stage_conversion(five_deals, period=JULY, by="sgment")
+
+
+def companies(visits: pd.DataFrame, each: int) -> pd.DataFrame:
+    """The visits with a company for every so many deals."""
+    number = pd.factorize(visits["opportunity_id"])[0] // each
+    return visits.assign(account_id=pd.Series(number, index=visits.index).astype("str"))
+
+
+def test_deals_of_one_company_that_end_alike_count_once():
+    """Forty deals of ten companies, all four of a company alike: the interval is that of ten."""
+    paths = [([("One", 5)], "won" if number < 20 else "lost", None) for number in range(40)]
+    visits = visits_of(paths)
+    alone = funnel.stage_conversion(visits, period=JULY).iloc[0]
+    together = funnel.stage_conversion(companies(visits, 4), period=JULY).iloc[0]
+    low, high = proportions.wilson_interval([20], [40])
+    assert (alone["stage_conversion_rate_low"], alone["stage_conversion_rate_high"]) == pytest.approx(
+        (low[0], high[0]), abs=0.003
+    )
+    low, high = proportions.wilson_interval([4.5], [9])  # ten clusters are worth nine: 10 / (10 - 1)
+    found = together[["stage_conversion_rate_low", "stage_conversion_rate_high"]].tolist()
+    assert found == pytest.approx([low[0], high[0]]) and together["stage_conversion_rate"] == 0.5
+    whole = funnel.overall_conversion(companies(visits, 4), period=JULY).iloc[0]
+    assert whole[["overall_conversion_rate_low", "overall_conversion_rate_high"]].tolist() == pytest.approx(found)
+
+
+def test_a_deal_without_a_company_stands_alone():
+    visits = visits_of([([("One", 5)], "won" if number < 20 else "lost", None) for number in range(40)])
+    unknown = visits.assign(account_id=pd.Series(None, index=visits.index, dtype="str"))
+    pd.testing.assert_frame_equal(*(funnel.stage_conversion(each, period=JULY) for each in (visits, unknown)))
+
+
+def test_a_deal_under_way_when_the_history_began_counts_from_the_age_at_which_it_was_seen():
+    """Ten start in July, five of them lost on day 2, five won on day 9; ten were seen from day 5 on, five of them won."""
+    paths = [([("One", 2)], "lost", None)] * 5 + [([("One", 9)], "won", None)] * 5
+    paths += [([("One", 4)], "won", None)] * 5 + [([("One", 3)], "lost", None)] * 5
+    visits = visits_of(paths).assign(entry_days=[0.0] * 10 + [5.0] * 10)
+    row = funnel.stage_conversion(visits, period=JULY).iloc[0]
+    # Half are lost on day 2; then of 15 watched, five are lost on day 8 and ten won on day 9.
+    assert row["n"] == 20 and row["stage_conversion_rate"] == pytest.approx(1 / 2 * 10 / 15)
+    unknown = visits.assign(entry_days=visits["entry_days"].where(visits["entry_days"] == 0))
+    row = funnel.stage_conversion(unknown, period=JULY).iloc[0]
+    assert row[["n", "n_advanced", "n_lost"]].tolist() == [20, 10, 10] and row[
+        "stage_conversion_rate"
+    ] == pytest.approx(1 / 2)
+    taken = stage_times.stage_duration(visits, period=JULY).iloc[0]
+    assert taken[["n", "stage_duration_days_p25", "stage_duration_days_p75"]].tolist() == [20, 2, 9]
+
+
+def test_pipelines_are_counted_apart():
+    new, renewal = visits_of(FIVE), visits_of(FIVE[1:2]).assign(pipeline="renewal", opportunity_id="r0")
+    table = funnel.stage_conversion(pd.concat([new, renewal], ignore_index=True), period=JULY)
+    assert table.groupby("pipeline")["n_skipped"].sum().to_dict() == {"new": 1, "renewal": 0}
+    assert table.groupby("pipeline")["n"].sum().to_dict() == {"new": 9, "renewal": 2}
+    table = funnel.stage_conversion(pd.concat([new, renewal], ignore_index=True), period=JULY, by="segment")
+    assert table["n_skipped"].sum() == 1 and len(table) == 3 * 3 + 2 * 3
+
+
+def test_a_deal_that_changes_its_pipeline_skips_in_each_on_its_own():
+    both = visits_of([([("One", 5), ("Two", 5)], "lost", None), ([("Two", 5), ("Three", 1)], "lost", None)])
+    moved = both.assign(opportunity_id="d0", visit=range(1, 5), pipeline=["new", "new", "renewal", "renewal"])
+    other = visits_of([([("One", 1)], "lost", None)]).assign(opportunity_id="x", pipeline="renewal")
+    table = funnel.stage_conversion(pd.concat([moved, other], ignore_index=True), period=JULY)
+    skipped = table.set_index(["pipeline", "stage"])["n_skipped"]
+    assert skipped[skipped > 0].to_dict() == {("renewal", "One"): 1}
+
+
+QUARTER = Period("2026Q3", date(2026, 7, 1), date(2026, 9, 30))
+EARLIER = Period("2026Q2", date(2026, 4, 1), date(2026, 6, 30))
+
+
+@pytest.fixture
+def two_quarters():
+    """Twelve deals of July and eleven of April; of each eight go on from One on day 3, the others stay until day 9."""
+    july = visits_of([([("One", 3), ("Two", 6)], "still_there", None)] * 8 + [([("One", 9)], "still_there", None)] * 4)
+    april = july[july["opportunity_id"] != "d11"].assign(
+        entered_at=july["entered_at"] - pd.Timedelta(days=91), exited_at=july["exited_at"] - pd.Timedelta(days=91)
+    )
+    april["opportunity_id"] = "a" + april["opportunity_id"]
+    return pd.concat([july, april], ignore_index=True)
+
+
+def test_curves_by_quarter_by_hand(two_quarters):
+    curves = funnel.conversion_curves(two_quarters, cohorts=[EARLIER, QUARTER], ages=[1, 3, 4, 9])
+    one = curves[curves["stage"] == "One"]
+    assert one["cohort"].tolist() == ["2026Q2"] * 2 + ["2026Q3"] * 2  # fewer than ten were watched beyond day 3
+    assert one["advanced_by_age_rate"].tolist() == pytest.approx([0, 8 / 11, 0, 8 / 12])
+    assert one["n"].tolist() == one["n_at_risk"].tolist() == [11, 11, 12, 12]
+    assert curves["stage"].unique().tolist() == ["One"]  # eight entered Two: no curve from so few
+    low, high = proportions.wilson_interval([8 * 11 / 12], [11])  # twelve alone are worth eleven: 12 / (12 - 1)
+    assert one.iloc[3][["advanced_by_age_rate_low", "advanced_by_age_rate_high"]].tolist() == pytest.approx(
+        [low[0], high[0]]
+    )
+
+
+def test_overall_curves_are_of_the_first_stage_and_of_wins():
+    paths = [([("One", 3), ("Two", 4)], "won", None)] * 5 + [([("One", 2)], "lost", None)] * 5
+    paths += [([("One", 9), ("Two", 20)], "still_there", None)] * 10
+    curves = funnel.overall_curves(visits_of(paths), cohorts=[QUARTER], ages=[3, 7, 20])
+    assert curves["stage"].unique().tolist() == ["One"] and curves["n_at_risk"].tolist() == [15, 15, 10]
+    assert curves["overall_by_age_rate"].tolist() == pytest.approx([0, 0.25, 0.25])
+
+
+def test_a_curve_ends_at_the_plateau_and_is_read_at_sixty_ages_at_most():
+    rng = np.random.default_rng(0)
+    paths = [([("One", int(days))], kind, None) for days, kind in
+             zip(rng.integers(1, 200, 300), rng.choice(["won", "lost", "still_there"], 300), strict=True)]  # fmt: skip
+    visits = visits_of(paths)
+    curves = funnel.conversion_curves(visits, cohorts=[QUARTER])
+    assert 40 <= len(curves) <= 61 and curves["days"].iloc[0] == 0
+    assert curves["advanced_by_age_rate"].is_monotonic_increasing and curves["n_at_risk"].min() >= 10
+    rate = funnel.stage_conversion(visits, period=QUARTER)["stage_conversion_rate"].iloc[0]
+    assert rate - 0.1 < curves["advanced_by_age_rate"].iloc[-1] <= rate
+    at = survival.plateau(visits["days"], visits["exit"].where(visits["exit"] != "still_there")).set_index("cause")
+    assert rate == pytest.approx(at.loc["won", "incidence"])
+
+
+def test_no_visits_give_no_curves(five_deals):
+    curves = funnel.conversion_curves(five_deals.iloc[:0], cohorts=[QUARTER])
+    full = funnel.conversion_curves(pd.concat([five_deals] * 1), cohorts=[QUARTER])
+    assert curves.empty and list(curves.columns) == list(full.columns)
 
 
 @FEW
@@ -200,7 +271,7 @@ def test_groups_add_up(paths):
 def test_row_order_is_irrelevant(paths, seed):
     visits = visits_of(paths)
     mixed = visits.sample(frac=1, random_state=seed)
-    for question in (funnel.stage_conversion, funnel.stage_duration, funnel.overall_conversion):
+    for question in (funnel.stage_conversion, funnel.overall_conversion):
         pd.testing.assert_frame_equal(question(visits, period=JULY), question(mixed, period=JULY))
 
 
@@ -247,7 +318,7 @@ def test_open_deals_are_counted_where_a_plain_ratio_would_mislead():
     row = funnel.stage_conversion(visits, period=JULY).iloc[0]
     assert row["stage_conversion_rate"] == pytest.approx(0.6, abs=0.02)
     assert row["n_advanced"] / (row["n_advanced"] + row["n_lost"]) < 0.56
-    took = funnel.stage_duration(visits.query("exit != 'lost'"), period=JULY).iloc[0]
+    took = stage_times.stage_duration(visits.query("exit != 'lost'"), period=JULY).iloc[0]
     assert took["stage_duration_days_median"] == pytest.approx(40 * np.log(2), abs=2)
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.duration.survfunc import CumIncidenceRight, SurvfuncRight
 
-from salesops.stats import survival
+from salesops.stats import life_table, survival
 
 SOME = settings(max_examples=50, deadline=None)
 TIMES = st.integers(0, 12).map(float)
@@ -55,8 +55,8 @@ def test_competing_risks_of_mgus2_are_r_s():
     curves = survival.cumulative_incidence(time, cause, min_at_risk=1)
     assert at(curves, "pcm", [60, 120, 240, 360]) == pytest.approx([0.034104, 0.063722, 0.099814, 0.134042], abs=1e-6)
     assert at(curves, "death", [60, 120, 240, 360]) == pytest.approx([0.320367, 0.531818, 0.724028, 0.784208], abs=1e-6)
-    table = survival._life_table(time, cause)
-    _, variance = survival._incidence(table, table.causes.index("pcm"))
+    table = life_table.life_table(time, cause)
+    _, variance = life_table.incidence(table, table.causes.index("pcm"))
     errors = np.sqrt(variance[np.searchsorted(table.times, [60, 120, 240, 360], side="right") - 1])
     assert errors == pytest.approx([0.004889, 0.006797, 0.009785, 0.020128], abs=1e-6)
 
@@ -65,8 +65,8 @@ def test_competing_risks_of_mgus2_are_r_s():
 def test_left_truncated_survival_of_heart_is_r_s():
     heart = published("heart")
     cause = pd.Series("died", index=heart.index, dtype="str").where(heart["event"] == 1)
-    table = survival._life_table(heart["stop"], cause, entry=heart["start"])
-    over, _ = survival._incidence(table, 0)
+    table = life_table.life_table(heart["stop"], cause, entry=heart["start"])
+    over, _ = life_table.incidence(table, 0)
     lasting = 1 - over[np.searchsorted(table.times, [30, 180], side="right") - 1]
     assert lasting == pytest.approx([0.775608, 0.442055], abs=1e-6)
 
@@ -182,10 +182,10 @@ def test_incidence_and_its_error_are_those_of_statsmodels():
     status = cause.map({"a": 1, "b": 2}).fillna(0).astype(int).to_numpy()
     with np.errstate(divide="ignore", invalid="ignore"):  # theirs divides by those left after the last, none
         theirs = CumIncidenceRight(time, status)
-    table = survival._life_table(time, cause)
+    table = life_table.life_table(time, cause)
     kept = np.searchsorted(theirs.times, table.times)
     for number in (0, 1):
-        share, variance = survival._incidence(table, number)
+        share, variance = life_table.incidence(table, number)
         assert share == pytest.approx(theirs.cinc[number][kept], abs=1e-12)
         assert np.sqrt(variance[:-1]) == pytest.approx(theirs.cinc_se[number][kept][:-1], abs=1e-9)
 
@@ -195,8 +195,8 @@ def test_survival_and_its_error_are_those_of_statsmodels():
     time, cause = simulated(rng, 200)
     is_over, entry = cause.notna(), np.where(rng.random(200) < 0.3, time * 0.5, -1.0)
     theirs = SurvfuncRight(time, is_over.astype(int), entry=entry)
-    table = survival._life_table(time, pd.Series("over", index=cause.index, dtype="str").where(is_over), entry=entry)
-    over, variance = survival._incidence(table, 0)
+    table = life_table.life_table(time, pd.Series("over", index=cause.index, dtype="str").where(is_over), entry=entry)
+    over, variance = life_table.incidence(table, 0)
     assert 1 - over == pytest.approx(theirs.surv_prob, abs=1e-12)
     assert np.sqrt(variance[:-1]) == pytest.approx(theirs.surv_prob_se[:-1], abs=1e-9)  # theirs has none at the last
     found = survival.duration_quantiles(time, is_over, entry=entry).iloc[0]
@@ -227,3 +227,58 @@ def test_leaving_out_those_still_running_would_be_wrong():
     naive = (cause == "a").sum() / cause.notna().sum()
     assert naive < 0.38
     assert survival.plateau(time, cause)["incidence"].iloc[0] == pytest.approx(0.4, abs=0.015)
+
+
+def clustered(seed: int, n: int = 240) -> tuple[np.ndarray, pd.Series, np.ndarray, np.ndarray]:
+    """Rows of sixty clusters, whole times, some watched late."""
+    rng = np.random.default_rng(seed)
+    time, cause = simulated(rng, n)
+    time = np.ceil(5 * time)
+    entry = np.where(rng.random(n) < 0.3, np.maximum(time - rng.integers(1, 6, n), 0.0) - 0.5, -1.0)
+    return time, cause, rng.integers(0, 60, n), entry
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_clustered_variance_is_the_jackknife_s_over_clusters(seed):
+    time, cause, cluster, entry = clustered(seed)
+
+    def curve(kept: np.ndarray) -> np.ndarray:
+        table = life_table.life_table(time[kept], cause[kept], entry=entry[kept])
+        share, _ = life_table.incidence(table, table.causes.index("a"))
+        return np.r_[0.0, share][np.searchsorted(table.times, times, side="right")]
+
+    table = life_table.life_table(time, cause, entry=entry)
+    times, number = table.times, table.causes.index("a")
+    share, _ = life_table.incidence(table, number)
+    rows = life_table.clustered(table, time, cause, None, cluster, entry)
+    found = life_table.clustered_variance(table, rows, number, share)
+    left_out = np.array([curve(cluster != each) for each in np.unique(cluster)])
+    expected = ((left_out - left_out.mean(axis=0)) ** 2).sum(axis=0) * (len(left_out) - 1) / len(left_out)
+    assert found[3:] == pytest.approx(expected[3:], rel=0.12)
+    for at in (0, len(times) // 2, len(times) - 1):
+        one = life_table.between(rows, life_table.adds(table, rows, number, share, at))
+        assert found[at] == pytest.approx(one, rel=1e-9)
+
+
+def test_nothing_changes_but_the_limits_with_clusters_and_rows_of_their_own_change_little():
+    time, cause, cluster, _ = clustered(2)
+    plain, alone = (survival.cumulative_incidence(time, cause, cluster=each) for each in (None, np.arange(len(time))))
+    together = survival.cumulative_incidence(time, cause, cluster=cluster)
+    assert plain["incidence"].tolist() == alone["incidence"].tolist() == together["incidence"].tolist()
+    assert alone["incidence_high"].tolist() == pytest.approx(plain["incidence_high"].tolist(), abs=0.005)
+    pairs = np.repeat(np.arange(len(time)), 2)  # every row twice, as one cluster: as if it were there once
+    double = survival.plateau(np.repeat(time, 2), cause.repeat(2), cluster=pairs)
+    once = survival.plateau(time, cause, cluster=np.arange(len(time)))
+    assert double["incidence_low"].tolist() == pytest.approx(once["incidence_low"].tolist())
+
+
+def test_quantiles_widen_where_rows_of_a_cluster_are_alike():
+    time = np.arange(1.0, 41.0)
+    cause = pd.Series("a", index=range(40), dtype="str")
+    for ask in (
+        lambda cluster: survival.incidence_quantiles(time, cause, probabilities=[0.5], cluster=cluster).iloc[0],
+        lambda cluster: survival.duration_quantiles(time, cause.notna(), cluster=cluster).iloc[0],
+    ):
+        narrow, wide = ask(np.arange(40)), ask(np.arange(40) // 4)
+        assert wide["time"] == narrow["time"] == 20.5
+        assert wide["time_low"] < narrow["time_low"] - 3 and wide["time_high"] > narrow["time_high"] + 3

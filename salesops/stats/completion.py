@@ -12,13 +12,21 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from salesops.stats import proportions
+from salesops.stats import groups, proportions, survival
 
 _ROUNDS = 20  # of fitting factors and hazards in turn; they agree to four figures after five
 
 
 def incidence_at(
-    time, cause, *, ages: Sequence[float], kind: str, cluster=None, min_at_risk: float = 10, confidence: float = 0.95
+    time,
+    cause,
+    *,
+    ages: Sequence[float],
+    kind: str,
+    cluster=None,
+    entry=None,
+    min_at_risk: float = 10,
+    confidence: float = 0.95,
 ) -> pd.DataFrame:
     """Share that has ended by one cause by given ages, the other causes competing, rows of a cluster together.
 
@@ -38,6 +46,8 @@ def incidence_at(
         Which cause.
     cluster
         What belongs together; a missing one stands alone.
+    entry
+        Age from which each was watched (left truncation); from the start by default.
     min_at_risk
         The share is missing at ages that fewer were watched at, unless all have ended by then.
     confidence
@@ -61,14 +71,22 @@ def incidence_at(
     0    2          3   0.25       0.04        0.74
     1    4          1   0.75       0.26        0.96
     """
-    rows = _rows(time, cause, [kind], cluster=cluster)
-    at_risk = (rows.time >= np.asarray(ages, dtype=float)[:, None]).sum(axis=1)
-    last = rows.time[rows.code >= 0].max(initial=-1.0) if (rows.code >= 0).all() else np.inf
-    found = [
-        _incidence(rows, age, confidence) if left >= min_at_risk or age >= last else (np.nan,) * 3
-        for age, left in zip(ages, at_risk, strict=True)
-    ]
-    shares = pd.DataFrame(found, columns=["share", "share_low", "share_high"], dtype=float)
+    time, ages = np.asarray(time, dtype=float), np.asarray(ages)
+    number = np.arange(len(time)) if cluster is None else groups.clusters(pd.Series(cluster))
+    watched = {"cluster": number, "entry": entry, "min_at_risk": 0, "confidence": confidence}
+    curves = survival.cumulative_incidence(time, cause, **watched)
+    curve = curves[curves["cause"] == kind].drop(columns=["cause", "n_at_risk"]).to_numpy(dtype=float)
+    since = np.full(len(time), -np.inf) if entry is None else np.asarray(entry, dtype=float)
+    at_risk = np.searchsorted(np.sort(since), ages) - np.searchsorted(np.sort(time), ages)
+    is_over = pd.Series(cause).notna().to_numpy()
+    last = time.max(initial=-np.inf) if is_over.all() else np.inf
+    trials = np.minimum(at_risk, number.max(initial=-1) + 1)
+    none = np.zeros(len(ages))
+    nothing_yet = np.column_stack([ages, none, *proportions.wilson_interval(none, trials, confidence)])
+    place = np.searchsorted(curve[:, 0], ages, side="right")
+    found = np.where(place[:, None] > 0, np.vstack([np.full(4, np.nan), curve])[place], nothing_yet)
+    found[(at_risk < min_at_risk) & (ages < last)] = np.nan
+    shares = pd.DataFrame(found[:, 1:], columns=["share", "share_low", "share_high"], dtype=float)
     return pd.concat([pd.DataFrame({"age": ages, "n_at_risk": at_risk}), shares], axis=1)
 
 
@@ -267,13 +285,8 @@ def _rows(time, cause, causes: Sequence[str], *, entry=None, cluster=None) -> _R
     names = pd.Series(cause, dtype="str").to_numpy(dtype=object, na_value=None)
     numbers = {name: number for number, name in enumerate(causes)} | {None: -1}
     code = np.array([numbers.get(name, len(causes)) for name in names], dtype=int)
-    groups = np.arange(len(time)) if cluster is None else _clusters(pd.Series(cluster))
-    return _Rows(time, entry, code, groups, tuple(causes))
-
-
-def _clusters(cluster: pd.Series) -> np.ndarray:
-    codes = pd.factorize(cluster)[0]
-    return np.where(codes < 0, np.arange(len(codes)) + len(codes), codes)
+    number = np.arange(len(time)) if cluster is None else groups.clusters(pd.Series(cluster))
+    return _Rows(time, entry, code, number, tuple(causes))
 
 
 def _table(rows: _Rows, mine: np.ndarray, calendar: Seasons | None) -> _Table:
@@ -360,18 +373,6 @@ def _hazard_influence(rows: _Rows, table: _Table, mine: np.ndarray, slopes: np.n
     ended = watched & (rows.code >= 0)
     influence[ended] += weight[rows.code[ended], np.searchsorted(table.times, rows.time[ended])]
     return influence
-
-
-def _incidence(rows: _Rows, age: float, confidence: float) -> tuple[float, float, float]:
-    """Incidence of the first cause by an age, all of the rows watched from their start."""
-    until = rows._replace(code=np.where(rows.time > age, -1, rows.code))
-    every = np.ones(len(rows.time), dtype=bool)
-    table = _table(until, every, None)
-    fresh = _rows([-1.0], [None], rows.causes)
-    futures = _futures(fresh, table, np.zeros(1, dtype=int), None)
-    ahead = _ahead(futures, 0)
-    influence = _hazard_influence(until, table, every, _slopes(futures, 0, ahead))
-    return _interval(ahead[0, 0], influence, rows.cluster, len(rows.time), confidence)
 
 
 def _estimate(values, influence, rows: _Rows, member, is_known: bool, confidence: float) -> tuple[float, float, float]:

@@ -1,7 +1,9 @@
 """One row per group, for statistics that take the rows of a group at once."""
 
 from collections.abc import Callable
+from itertools import pairwise
 
+import numpy as np
 import pandas as pd
 
 
@@ -34,11 +36,26 @@ def rows_of_each(
     1    a  2      3
     """
     groups = groups.reset_index(drop=True)
-    numbered = rows.merge(groups.assign(group=groups.index), on=list(groups.columns))
-    pieces = dict(list(numbered.groupby("group")))
-    none = numbered.iloc[:0]
-    found = [one_group(pieces.get(number, none)) for number in groups.index]
-    return groups.join(pd.DataFrame(found, columns=list(found[0] if found else one_group(none))))
+    number = _numbered(groups, rows)
+    order = np.argsort(number, kind="stable")
+    starts = np.searchsorted(number[order], np.arange(len(groups) + 1))
+    pieces = [order[first:last] for first, last in pairwise(starts)]
+    found = [one_group(rows.iloc[piece].reset_index(drop=True)) for piece in pieces]
+    columns = found[0] if found else one_group(rows.iloc[:0])
+    return groups.join(pd.DataFrame(found, columns=list(columns)))
+
+
+def of_column(rows: pd.DataFrame, by: str | None) -> pd.DataFrame:
+    """The groups of a column, in order, a missing one last; without a column the one group of all, which has no key.
+
+    Examples
+    --------
+    >>> of_column(pd.DataFrame({"kind": ["b", "a", "b", None]}), "kind")["kind"].fillna("none").tolist()
+    ['a', 'b', 'none']
+    >>> of_column(pd.DataFrame({"kind": ["b"]}), None).shape
+    (1, 0)
+    """
+    return rows[[by]].drop_duplicates().sort_values(by) if by else pd.DataFrame(index=[0])
 
 
 def tables_of_each(
@@ -76,3 +93,27 @@ def tables_of_each(
     names = pd.Series([name for name, table in made for _ in range(len(table))], dtype=rows[by].dtype, name=by)
     stacked = pd.concat([table for _, table in made], ignore_index=True)
     return pd.concat([names, stacked], axis=1)
+
+
+def clusters(column: pd.Series) -> np.ndarray:
+    """The number of what each row belongs to; a row that belongs to nothing known stands alone.
+
+    Examples
+    --------
+    >>> clusters(pd.Series(["b", None, "a", "b"])).tolist()
+    [0, 2, 1, 0]
+    """
+    number = pd.factorize(column)[0]
+    alone = number < 0
+    number[alone] = number.max(initial=-1) + 1 + np.arange(alone.sum())
+    return number
+
+
+def _numbered(groups: pd.DataFrame, rows: pd.DataFrame) -> np.ndarray:
+    """The group of each row, by number; those of no group come before all others."""
+    code = np.zeros(len(groups) + len(rows), dtype=np.int64)
+    for name in groups.columns:
+        both = pd.concat([groups[name], rows[name]], ignore_index=True)
+        part, values = pd.factorize(both, use_na_sentinel=False)
+        code = code * max(len(values), 1) + part
+    return pd.Index(code[: len(groups)]).get_indexer(code[len(groups) :])

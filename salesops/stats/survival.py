@@ -8,26 +8,24 @@ when the last one leaves.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy.stats import norm
 from scipy.stats import t as student
 
-from salesops.stats import proportions
-
-_TIE = 1e-9  # two shares closer than this are one: a running product rounds
+from salesops.stats import life_table, proportions
 
 
 def cumulative_incidence(
-    time, cause, *, weight=None, min_at_risk: float = 10, confidence: float = 0.95
+    time, cause, *, weight=None, cluster=None, entry=None, min_at_risk: float = 10, confidence: float = 0.95
 ) -> pd.DataFrame:
     """Share that has ended by each time, cause by cause, the other causes competing.
 
     Aalen-Johansen: ``F_k(t) = sum over u <= t of S(u-) d_k(u) / n(u)``. The interval is
     Wilson's with the trials that the variance is worth, ``F (1 - F) / var F``; with nothing
-    censored it is the plain Wilson interval.
+    censored it is the plain Wilson interval. Where rows belong together, the variance is that of
+    the influence function summed over clusters.
 
     Parameters
     ----------
@@ -37,6 +35,10 @@ def cumulative_incidence(
         What ended it; missing where it had not ended.
     weight
         How many each row stands for; one by default.
+    cluster
+        What belongs together; a missing one stands alone. Every row alone by default.
+    entry
+        How old each was when first watched (left truncation); from the start by default.
     min_at_risk
         The curve stops where fewer are left to watch.
     confidence
@@ -52,7 +54,9 @@ def cumulative_incidence(
     References
     ----------
     Aalen & Johansen (1978), Scand. J. Statist. 5:141-150; variance as in Marubini &
-    Valsecchi (1995), Analysing Survival Data from Clinical Trials and Observational Studies.
+    Valsecchi (1995), Analysing Survival Data from Clinical Trials and Observational Studies;
+    of clusters as in Andersen, Borgan, Gill & Keiding (1993), Statistical Models Based on
+    Counting Processes, IV.4.
 
     Examples
     --------
@@ -65,12 +69,14 @@ def cumulative_incidence(
     4     b   2.0       0.25           0.05            0.70        3.0
     5     b   4.0       0.25           0.05            0.70        1.0
     """
-    table = _life_table(time, cause, weight)
+    table = life_table.life_table(time, cause, weight, entry)
+    rows = life_table.clustered(table, time, cause, weight, cluster, entry)
     shown = table.at_risk >= min_at_risk
     curves = []
     for number, name in enumerate(table.causes):
-        share, variance = _incidence(table, number)
-        low, high = _interval(share, variance, _known(table), confidence)
+        share, variance = life_table.incidence(table, number)
+        variance = variance if rows is None else life_table.clustered_variance(table, rows, number, share)
+        low, high = _interval(share, variance, life_table.known_by(table, rows), confidence)
         curves.append(
             pd.DataFrame(
                 {
@@ -86,7 +92,9 @@ def cumulative_incidence(
     return _stacked(curves, ["cause", "time", "incidence", "incidence_low", "incidence_high", "n_at_risk"])
 
 
-def plateau(time, cause, *, weight=None, causes: Sequence[str] = (), confidence: float = 0.95) -> pd.DataFrame:
+def plateau(
+    time, cause, *, weight=None, causes: Sequence[str] = (), cluster=None, entry=None, confidence: float = 0.95
+) -> pd.DataFrame:
     """Share that ends by each cause in the long run: the height at which its incidence stays.
 
     The last value of `cumulative_incidence`, not cut at a number at risk: with nothing
@@ -95,7 +103,7 @@ def plateau(time, cause, *, weight=None, causes: Sequence[str] = (), confidence:
 
     Parameters
     ----------
-    time, cause, weight, confidence
+    time, cause, weight, cluster, entry, confidence
         As for `cumulative_incidence`.
     causes
         Causes that get a row even where they never happened.
@@ -115,10 +123,11 @@ def plateau(time, cause, *, weight=None, causes: Sequence[str] = (), confidence:
     1     c  4       0.0       0.00           0.00            0.56
     2     b  4       1.0       0.25           0.05            0.70
     """
-    table = _life_table(time, cause, weight)
+    table = life_table.life_table(time, cause, weight, entry)
+    rows = life_table.clustered(table, time, cause, weight, cluster, entry)
     n = len(np.asarray(time)) if weight is None else np.sum(weight)
-    rows = [(name, n, *_last(table, number, confidence)) for name, number in _numbered(table, causes)]
-    return pd.DataFrame(rows, columns=["cause", "n", "n_events", "incidence", "incidence_low", "incidence_high"])
+    found = [(name, n, *_last(table, rows, number, confidence)) for name, number in _numbered(table, causes)]
+    return pd.DataFrame(found, columns=["cause", "n", "n_events", "incidence", "incidence_low", "incidence_high"])
 
 
 def incidence_quantiles(
@@ -128,6 +137,7 @@ def incidence_quantiles(
     probabilities: Sequence[float] = (0.25, 0.5, 0.75),
     weight=None,
     causes: Sequence[str] = (),
+    cluster=None,
     confidence: float = 0.95,
 ) -> pd.DataFrame:
     """Time by which a share of those that will end by a cause have done so.
@@ -139,7 +149,7 @@ def incidence_quantiles(
 
     Parameters
     ----------
-    time, cause, weight, confidence
+    time, cause, weight, cluster, confidence
         As for `cumulative_incidence`.
     probabilities
         Which quantiles, 0-1.
@@ -168,18 +178,26 @@ def incidence_quantiles(
     0     a          0.5       3.0   2.0       NaN        NaN
     1     b          0.5       1.0   4.0       NaN        NaN
     """
-    table = _life_table(time, cause, weight)
-    rows = []
+    table = life_table.life_table(time, cause, weight)
+    rows = life_table.clustered(table, time, cause, weight, cluster, None)
+    lines = []
     for name, number in _numbered(table, causes):
         events = 0.0 if number is None else table.exits[number].sum()
         for probability in probabilities:
-            found = _incidence_quantile(table, number, probability, confidence)
-            rows.append((name, probability, events, *found))
-    return pd.DataFrame(rows, columns=["cause", "probability", "n_events", "time", "time_low", "time_high"])
+            found = _incidence_quantile(table, rows, number, probability, confidence)
+            lines.append((name, probability, events, *found))
+    return pd.DataFrame(lines, columns=["cause", "probability", "n_events", "time", "time_low", "time_high"])
 
 
 def duration_quantiles(
-    time, is_over, *, probabilities: Sequence[float] = (0.5,), weight=None, entry=None, confidence: float = 0.95
+    time,
+    is_over,
+    *,
+    probabilities: Sequence[float] = (0.5,),
+    weight=None,
+    cluster=None,
+    entry=None,
+    confidence: float = 0.95,
 ) -> pd.DataFrame:
     """Quantiles of a duration of which some are not over yet (Kaplan-Meier).
 
@@ -195,12 +213,8 @@ def duration_quantiles(
         Whether it has ended.
     probabilities
         Which quantiles, 0-1.
-    weight
-        How many each row stands for.
-    entry
-        How old each was when first watched (left truncation); from the start by default.
-    confidence
-        Level of the interval.
+    weight, cluster, entry, confidence
+        As for `cumulative_incidence`.
 
     Returns
     -------
@@ -220,14 +234,15 @@ def duration_quantiles(
     0          0.5  5       3.0   9.0       5.0        NaN
     """
     cause = pd.Series("over", index=range(len(is_over)), dtype="str").where(np.asarray(is_over, dtype=bool))
-    table = _life_table(time, cause, weight, entry)
+    table = life_table.life_table(time, cause, weight, entry)
     n = len(np.asarray(time)) if weight is None else np.sum(weight)
-    low, share, high = _over_curves(table, confidence)
-    rows = [
+    rows = life_table.clustered(table, time, cause, weight, cluster, entry)
+    low, share, high = _over_curves(table, rows, confidence)
+    found = [
         (p, n, table.exits.sum(), *(_reached(table.times, curve, p) for curve in (share, high, low)))
         for p in probabilities
     ]
-    return pd.DataFrame(rows, columns=["probability", "n", "n_events", "time", "time_low", "time_high"])
+    return pd.DataFrame(found, columns=["probability", "n", "n_events", "time", "time_low", "time_high"])
 
 
 def ended_mean(time, *, confidence: float = 0.95) -> tuple[float, float, float]:
@@ -247,101 +262,47 @@ def ended_mean(time, *, confidence: float = 0.95) -> tuple[float, float, float]:
     return time.mean(), max(time.mean() - margin, 0.0), time.mean() + margin
 
 
-class _LifeTable(NamedTuple):
-    """Counts at each time at which any ended: at risk just before, and ends by cause."""
-
-    causes: list
-    times: np.ndarray
-    at_risk: np.ndarray
-    exits: np.ndarray  # one row per cause
-
-
-def _life_table(time, cause, weight=None, entry=None) -> _LifeTable:
-    time = np.asarray(time, dtype=float)
-    weight = np.ones(len(time)) if weight is None else np.asarray(weight, dtype=float)
-    codes, causes = pd.factorize(pd.Series(cause, dtype=None if len(time) else "str").array, sort=True)
-    times, position = np.unique(time, return_inverse=True)
-    at_risk = _from_here_on(np.bincount(position, weight, len(times)))
-    if entry is not None:
-        entry = np.asarray(entry, dtype=float)
-        if (entry >= time).any():
-            raise ValueError("entry: every entry must come before its time.")
-        started = np.searchsorted(times, entry, side="right")
-        at_risk = at_risk - _from_here_on(np.bincount(started, weight, len(times) + 1))[1:]
-    ended = codes >= 0
-    cells = np.bincount(codes[ended] * len(times) + position[ended], weight[ended], len(causes) * len(times))
-    exits = cells.reshape(len(causes), len(times))
-    kept = exits.sum(axis=0) > 0
-    return _LifeTable(list(causes), times[kept], at_risk[kept], exits[:, kept])
-
-
-def _numbered(table: _LifeTable, causes: Sequence[str]) -> list[tuple[str, int | None]]:
+def _numbered(table: life_table.LifeTable, causes: Sequence[str]) -> list[tuple[str, int | None]]:
     """Each cause, those asked for first, with its row among the exits, if it ever happened."""
     names = dict.fromkeys([*causes, *table.causes])
     return [(name, table.causes.index(name) if name in table.causes else None) for name in names]
 
 
-def _from_here_on(counts: np.ndarray) -> np.ndarray:
-    return counts[::-1].cumsum()[::-1]
-
-
-def _incidence(table: _LifeTable, number: int) -> tuple[np.ndarray, np.ndarray]:
-    """Incidence of one cause and its variance, at each time."""
-    before, hazard, spread = _hazards(table, number)
-    share = np.cumsum(before * hazard)
-    cross = before * hazard / table.at_risk
-    variance = (
-        np.cumsum(before**2 * hazard * (1 - hazard) / table.at_risk)
-        - 2 * (share * np.cumsum(cross) - np.cumsum(cross * share))
-        + share**2 * np.cumsum(spread)
-        - 2 * share * np.cumsum(spread * share)
-        + np.cumsum(spread * share**2)
-    )
-    return share, np.clip(variance, 0, None)
-
-
-def _hazards(table: _LifeTable, number: int) -> tuple[np.ndarray, ...]:
-    any_hazard = table.exits.sum(axis=0) / table.at_risk
-    before = np.cumprod(np.r_[1.0, 1 - any_hazard])[:-1]
-    left = 1 - any_hazard
-    # Where all leave at once nothing comes later, so the term that divides by those left is nothing.
-    spread = np.divide(any_hazard, left * table.at_risk, out=np.zeros_like(left), where=left > _TIE)
-    return before, table.exits[number] / table.at_risk, spread
-
-
-def _known(table: _LifeTable) -> np.ndarray:
-    """How many have a known state just after each time: ended by then, or still watched."""
-    ends = table.exits.sum(axis=0)
-    return np.cumsum(ends) + table.at_risk - ends
-
-
 def _interval(share, variance, known, confidence: float) -> tuple[np.ndarray, np.ndarray]:
     """Wilson limits with the trials the variance is worth; with those known where it is nothing."""
     share, variance, known = np.clip(share, 0, 1), np.asarray(variance), np.asarray(known)
-    inside = (share > _TIE) & (share < 1 - _TIE) & (variance > 0)
+    inside = (share > life_table.TIE) & (share < 1 - life_table.TIE) & (variance > 0)
     trials = np.divide(share * (1 - share), variance, out=known.astype(float), where=inside)
     return proportions.wilson_interval(share * trials, trials, confidence)
 
 
-def _last(table: _LifeTable, number: int | None, confidence: float) -> tuple[float, ...]:
+def _last(
+    table: life_table.LifeTable, rows: life_table.Clustered | None, number: int | None, confidence: float
+) -> tuple[float, ...]:
     if not len(table.times):
         return 0.0, np.nan, np.nan, np.nan
-    known = _known(table)[-1:]
+    known = life_table.known_by(table, rows)[-1:]
     none = np.zeros(1), np.zeros(1)
-    share, variance = none if number is None else (part[-1:] for part in _incidence(table, number))
+    share, variance = none if number is None else life_table.incidence(table, number)
+    if rows is not None and number is not None:
+        variance = np.array([life_table.between(rows, life_table.adds(table, rows, number, share))])
+    share, variance = share[-1:], variance[-1:]
     low, high = _interval(share, variance, known, confidence)
     events = 0.0 if number is None else table.exits[number].sum()
     return events, share[0], low[0], high[0]
 
 
-def _incidence_quantile(table: _LifeTable, number: int | None, p: float, confidence: float) -> tuple[float, ...]:
+def _incidence_quantile(
+    table: life_table.LifeTable, rows: life_table.Clustered | None, number: int | None, p: float, confidence: float
+) -> tuple[float, ...]:
     if number is None:
         return np.nan, np.nan, np.nan
-    share, _ = _incidence(table, number)
+    share, _ = life_table.incidence(table, number)
     happened = table.exits[number] > 0
     times, events = table.times[happened], table.exits[number].sum()
     reached = (share / share[-1])[happened]
-    trials = _trials_at(table, number, share, min(np.searchsorted(reached, p - _TIE), len(times) - 1), happened)
+    nth = min(np.searchsorted(reached, p - life_table.TIE), len(times) - 1)
+    trials = _trials_at(table, rows, number, share, np.flatnonzero(happened)[nth])
     low, high = (limit[0] for limit in proportions.wilson_interval(p * trials, trials, confidence))
     tail = (1 - confidence) / 2
     return (
@@ -351,27 +312,30 @@ def _incidence_quantile(table: _LifeTable, number: int | None, p: float, confide
     )
 
 
-def _trials_at(table: _LifeTable, number: int, share: np.ndarray, nth: int, happened: np.ndarray) -> float:
-    """Trials that the variance of ``F(t) / F(last)`` is worth, at the time of the nth event."""
-    at = np.flatnonzero(happened)[nth]
+def _trials_at(
+    table: life_table.LifeTable, rows: life_table.Clustered | None, number: int, share: np.ndarray, at: int
+) -> float:
+    """Trials that the variance of ``F(t) / F(last)`` is worth at one of the times."""
     ratio, events = share[at] / share[-1], table.exits[number].sum()
-    before, hazard, spread = _hazards(table, number)
-    until = np.arange(len(share)) <= at
-    own = before * (until - ratio)
-    rest = np.where(until, share[at] - share, 0) - ratio * (share[-1] - share)
-    at_risk = table.at_risk
-    variance = np.sum(own**2 * hazard * (1 - hazard) / at_risk - 2 * own * rest * hazard / at_risk + rest**2 * spread)
+    if rows is None:
+        variance = life_table.variance_of_part(table, number, share, at, ratio)
+    else:
+        early, late = (life_table.adds(table, rows, number, share, moment) for moment in (at, -1))
+        variance = life_table.between(rows, early - ratio * late)
     spread_of_one = ratio * (1 - ratio) * share[-1] ** 2
-    return min(spread_of_one / variance, events) if variance > 0 and spread_of_one > _TIE else events
+    return min(spread_of_one / variance, events) if variance > 0 and spread_of_one > life_table.TIE else events
 
 
-def _over_curves(table: _LifeTable, confidence: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _over_curves(
+    table: life_table.LifeTable, rows: life_table.Clustered | None, confidence: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Share that is over at each time, between its limits (log scale of the share that is not)."""
     if not len(table.times):
         return (np.array([]),) * 3
-    over, variance = _incidence(table, 0)
+    over, variance = life_table.incidence(table, 0)
+    variance = variance if rows is None else life_table.clustered_variance(table, rows, 0, over)
     lasting = np.clip(1 - over, 0, 1)
-    some = lasting > _TIE
+    some = lasting > life_table.TIE
     relative = np.sqrt(np.divide(variance, lasting**2, out=np.zeros_like(over), where=some))
     width = norm.ppf((1 + confidence) / 2) * relative
     # Once all are over the log scale ends; the exact limit for none in so many trials takes its place.
@@ -382,7 +346,7 @@ def _over_curves(table: _LifeTable, confidence: float) -> tuple[np.ndarray, np.n
 
 def _reached(times: np.ndarray, share: np.ndarray, p: float) -> float:
     """When a rising share reaches p; midway where it rests exactly on p, as a median does."""
-    first, beyond = np.searchsorted(share, [p - _TIE, p + _TIE])
+    first, beyond = np.searchsorted(share, [p - life_table.TIE, p + life_table.TIE])
     return (times[first] + times[min(beyond, len(times) - 1)]) / 2 if first < len(times) else np.nan
 
 
