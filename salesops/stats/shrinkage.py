@@ -64,6 +64,36 @@ def pooled_rates(successes, n, confidence: float = 0.95) -> pd.DataFrame:
     )
 
 
+def pooled_means(successes, n) -> pd.DataFrame:
+    """Posterior mean of each group's rate as `pooled_rates` gives it, and how much of it is the group's own.
+
+    Parameters
+    ----------
+    successes, n
+        Counts of each group, arrays of one length, with at least one trial in all.
+
+    Returns
+    -------
+    DataFrame
+        One row per group: ``rate`` (0-1) and ``own_weight``, the weight of the group's own rate in it: the rest
+        is the mean's (0-1).
+
+    Examples
+    --------
+    >>> pooled_means([0, 10, 40], [4, 50, 100]).round(2)
+       rate  own_weight
+    0  0.18        0.40
+    1  0.22        0.81
+    2  0.39        0.87
+    """
+    x, n = _counts(successes, n)
+    grid = _posterior(x, n)
+    a, b = grid.a[:, None] + x, grid.b[:, None] + n - x
+    return pd.DataFrame(
+        {"rate": grid.weight @ (a / (a + b)), "own_weight": grid.weight @ (n / (grid.a[:, None] + grid.b[:, None] + n))}
+    )
+
+
 def between_groups(successes, n, confidence: float = 0.95) -> pd.DataFrame:
     """How much the groups' true rates differ, and around which mean.
 
