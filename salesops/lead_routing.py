@@ -72,7 +72,8 @@ def rep_leads(rows: pd.DataFrame, *, confidence: float = 0.95) -> pd.DataFrame:
         pd.concat([each, _shrunk(each, confidence), _against_others(each, confidence)], axis=1)
         for _, each in cells.groupby("class", dropna=False, sort=True)
     ]
-    table = pd.concat(pieces) if pieces else cells.reindex(columns=[*cells, "p_value"])
+    judged = [*_names("shrunk_conversion_rate"), *_names("rep_conversion_difference"), "p_value"]
+    table = pd.concat(pieces) if pieces else cells.assign(**{name: np.nan for name in judged})
     medians = [
         survival.duration_quantiles(each["waited_hours"], each["is_over"], confidence=confidence).iloc[0]
         for _, each in rows.groupby(_KEYS, dropna=False, sort=True)

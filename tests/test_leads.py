@@ -402,7 +402,7 @@ def test_reps_by_hand():
     assert first["rep_response_hours_median"] == 4
     assert found["p_value"].isna().tolist() == [False, False, True, True] and not found["is_named"].iloc[2:].any()
     assert (found["n_compared"] == 2).all()
-    assert lead_routing.rep_leads(rows[:0]).empty
+    assert lead_routing.rep_leads(rows[:0]).empty and list(lead_routing.rep_leads(rows[:0])) == list(found)
 
 
 def routed(inter: float, n: int = 200, seed: int = 0) -> pd.DataFrame:

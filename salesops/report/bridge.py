@@ -44,7 +44,7 @@ def bridge(
     finding = Finding(frame, title, said, scope, {value: unit})
     if finding.is_undrawn(value):
         return finding.without_picture(value)
-    rows = steps(marks.numbers(frame, by, value))
+    rows = steps(marks.numbers(frame, by, value)).assign(n=np.nan)  # the money needs the room
     with drawing.canvas(len(rows) * 30 + 36, left=124, right=110, top=8, bottom=28) as axes:
         marks.floating(axes, rows)
         marks.row_labels(axes, rows, unit, scope.currency)

@@ -278,7 +278,7 @@ def _matching(rows: pd.DataFrame, one: Figure, by_period: bool) -> list[str]:
     keep = pd.Series(True, index=rows.index)
     for name, item in wanted.items():
         keep &= rows[name].isna() if item is None else rows[name].map(plain) == item
-    return rows.loc[keep, "opportunity_id"].astype(str).drop_duplicates().sort_values().tolist()
+    return rows.loc[keep, "opportunity_id"].dropna().astype(str).drop_duplicates().sort_values().tolist()
 
 
 def _slug(item: object) -> str:
