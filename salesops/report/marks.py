@@ -63,7 +63,8 @@ def floating(axes: Axes, rows: pd.DataFrame) -> None:
     rise = rows["end"] >= rows["begin"]
     fill = np.select([rows["is_level"], rise], [SERIES, AREA], PAPER)
     edge = np.where(rows["is_level"], SERIES, QUIET)
-    axes.barh(rows["place"], rows["end"] - rows["begin"], left=rows["begin"], height=0.6, color=fill, edgecolor=edge, linewidth=1)
+    width = rows["end"] - rows["begin"]
+    axes.barh(rows["place"], width, left=rows["begin"], height=0.6, color=fill, edgecolor=edge, linewidth=1)
     inner = rows["end"].iloc[:-1]
     axes.vlines(inner, rows["place"].iloc[:-1] + 0.3, rows["place"].iloc[1:] - 0.3, color=QUIET, linewidth=1)
     axes.axvline(0, color=QUIET, linewidth=1)
