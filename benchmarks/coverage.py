@@ -6,7 +6,7 @@ Run with ``make bench NAME=coverage``.
 import numpy as np
 import pandas as pd
 
-from salesops.stats import proportions, series
+from salesops.stats import proportions
 
 DRAWS, BATCH = 20_000, 2_000
 SPREAD = np.sqrt(np.log(6))  # log-normal amounts with E[A^2] / E[A]^2 = 6
@@ -26,8 +26,6 @@ def main() -> None:
                     f"p {p}, n {n}, {deals_each} a company",
                     *value(rng, p, n, deals_each),
                 )
-    for k in (4, 8, 16):
-        show("next quarter, 80 % (conformal)", f"{k} scored quarters", *conformal(rng, k))
 
 
 def show(name: str, cell: str, covered: float, width: float) -> None:
@@ -66,12 +64,6 @@ def true_share(p: float) -> float:
     """Mean chance over companies whose log odds have a standard deviation of one half."""
     nodes, weights = np.polynomial.hermite_e.hermegauss(40)
     return float((weights / (1 + np.exp(-(np.log(p / (1 - p)) + 0.5 * nodes)))).sum() / weights.sum())
-
-
-def conformal(rng: np.random.Generator, k: int) -> tuple[float, float]:
-    errors = np.abs(rng.lognormal(0, 0.3, (DRAWS, k + 1)) - 1)
-    factors = np.array([series.conformal_factor(1 + row[:k], np.ones(k), 0.8) for row in errors])
-    return (errors[:, k] <= factors).mean(), 2 * factors[np.isfinite(factors)].mean()
 
 
 if __name__ == "__main__":

@@ -8,11 +8,16 @@ from salesops.pipeline_forecast import Outlook
 
 WANTED = 0.80  # chance of the target that the must-win deals bring about
 IN_PLAY = 0.10  # chance of being won in the quarter from which a deal may be one of them
+_FOUND = (
+    "n", "quarter_win_probability", "quarter_win_probability_low", "quarter_win_probability_high", "level",
+    "deal_contribution_amount", "deal_swing_amount", "target_probability_if_won", "target_probability_if_lost",
+    "is_must_win",
+)  # fmt: skip
 _COLUMNS = ("opportunity_id", "account_id", "owner_id", "stage", "segment", "close_date", "is_due", "amount")
 
 
 def deal_list(
-    found: Outlook, *, target: float | None = None, wanted: float = WANTED, in_play: float = IN_PLAY
+    found: Outlook | None, *, target: float | None = None, wanted: float = WANTED, in_play: float = IN_PLAY
 ) -> pd.DataFrame:
     """Every open deal with what it adds to the quarter, how far it can swing it, and whether it must be won.
 
@@ -25,7 +30,7 @@ def deal_list(
     Parameters
     ----------
     found
-        Of `pipeline_forecast.outlook`.
+        Of `pipeline_forecast.outlook`; no rows without one.
     target
         Bookings to reach, where there are any.
     wanted, in_play
@@ -73,6 +78,8 @@ def deal_list(
     for name, share in (("wanted", wanted), ("in_play", in_play)):
         if not 0 <= share <= 1:
             raise checks.ParameterError(f"{name}: {share} is not a share. Give a number from 0 to 1.")
+    if found is None:
+        return pd.DataFrame(columns=[*_COLUMNS, *_FOUND])
     now, plays = found.case.now, len(found.total)
     chance = found.chance.mean(axis=0)
     low, high = np.quantile(found.chance, [0.1, 0.9], axis=0)
@@ -80,7 +87,7 @@ def deal_list(
     contribution = np.bincount(found.deal, found.amount, len(now)) / plays
     table = now[list(_COLUMNS)].assign(
         n=plays, quarter_win_probability=chance, quarter_win_probability_low=low, quarter_win_probability_high=high,
-        deal_contribution_amount=contribution, deal_swing_amount=if_won - contribution,
+        deal_contribution_amount=contribution, deal_swing_amount=if_won - contribution, level=0.8,
     )  # fmt: skip
     table = table.assign(**_target_columns(found, if_won, target))
     table["is_must_win"] = _must_win(found, if_won, chance >= in_play, target, wanted)

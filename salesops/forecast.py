@@ -1,24 +1,23 @@
-"""Forecast: where the quarter will land, how sure we are, and how wrong we were before."""
+"""Forecast: bookings on record, what they alone say of the quarters ahead, and the path the two make.
+
+The forecast from the open deals is that of `pipeline_forecast`; how wrong each method was, of `forecast_backtest`.
+"""
 
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import date
 
-import numpy as np
 import pandas as pd
 
-from salesops import checks, pipeline, words
+from salesops import checks, words
 from salesops.periods import Calendar, Period, quarters_between
-from salesops.stats import series
+from salesops.time_series import basis, basis_sentence, time_series
+
+__all__ = [
+    "bookings", "bookings_history", "growth_sentence", "path", "series_ahead", "series_sentence", "steps",
+    "time_series", "weighted_pipeline",
+]  # fmt: skip
 
 QUARTERS = 4  # of a season
-SHORTEST = 8  # completed quarters below which there is no seasonal model
-LEVEL = 0.80
-
-_MODELS: dict[str, series.Forecaster] = {
-    "combination": series.mean_of(series.seasonal_naive, series.ets),
-    "ets": series.ets,
-    "seasonal_naive": series.seasonal_naive,
-}
 
 
 def bookings(opportunities: pd.DataFrame, periods: Sequence[Period]) -> pd.DataFrame:
@@ -77,214 +76,141 @@ def bookings_history(opportunities: pd.DataFrame, as_of: date, calendar: Calenda
     return bookings(opportunities, [each for each in found[starts_late:] if each.is_complete(as_of)])
 
 
-def backtest(history: pd.DataFrame) -> pd.DataFrame:
-    """How each method would have forecast past quarters, one quarter ahead.
+def series_ahead(history: pd.DataFrame, *, horizon: int = QUARTERS, calendar: Calendar = Calendar()) -> pd.DataFrame:
+    """The quarters after the last completed one as past bookings alone foretell them, no open deal looked at.
 
-    Every completed quarter from the ninth on is forecast from those before it alone.
+    The combination of `time_series` on quarterly totals, with the 80 % range that its errors on earlier quarters
+    earned.
 
     Parameters
     ----------
     history
         Of `bookings_history`.
+    horizon
+        How many quarters.
+    calendar
+        Names the quarters.
 
     Returns
     -------
     DataFrame
-        ``model, cutoff_date, period, period_start, period_end, horizon, actual, predicted``;
-        no rows where there are fewer than nine quarters.
+        One row per quarter ahead: ``period``, ``period_start``, ``period_end``, ``n`` (quarters of history),
+        ``series_forecast_amount`` with its limits, ``level``; no rows without history.
+
+    Metrics
+    -------
+    series_forecast_amount : amount, close_date, higher, -, is_won amount close_date
+        Bookings of a quarter as those of past quarters alone foretell them.
 
     Examples
     --------
     >>> each = quarters_between(date(2024, 1, 1), date(2026, 6, 30))
     >>> history = pd.DataFrame({"period": [q.label for q in each], "period_start": [q.start for q in each],
     ...     "period_end": [q.end for q in each], "bookings_amount": [1.0, 2, 3, 4] * 2 + [1.0, 2.0]})
-    >>> backtest(history).query("model == 'seasonal_naive'")[["period", "actual", "predicted"]]
-       period  actual  predicted
-    4  2026Q1     1.0        1.0
-    5  2026Q2     2.0        2.0
+    >>> series_ahead(history, horizon=2)[["period", "n", "series_forecast_amount"]].round(1)
+       period   n  series_forecast_amount
+    0  2026Q3  10                     2.6
+    1  2026Q4  10                     3.0
     """
-    tested = history.iloc[SHORTEST:].reset_index(drop=True)
-    frames = []
-    for name, forecaster in _MODELS.items():
-        scored = series.rolling_origin(
-            history["bookings_amount"].to_numpy(float), forecaster, season_length=QUARTERS, first=SHORTEST
-        )
-        frames.append(tested[["period", "period_start", "period_end"]].assign(
-            model=name, cutoff_date=[start - timedelta(days=1) for start in tested["period_start"]], horizon=1,
-            actual=scored["actual"], predicted=scored["predicted"],
-        ))
-    return pd.concat(frames, ignore_index=True)
+    columns = ["period", "period_start", "period_end", "n", "series_forecast_amount", "series_forecast_amount_low",
+               "series_forecast_amount_high", "level"]  # fmt: skip
+    known = history.dropna(subset=["bookings_amount"])
+    if known.empty:
+        return pd.DataFrame(columns=columns)
+    last = pd.Timestamp(known["period_end"].iloc[-1])
+    found = quarters_between(last.date(), (last + pd.DateOffset(months=3 * horizon)).date(), calendar)[1 : horizon + 1]
+    ahead = time_series(_series(known), horizon=horizon, season_length=QUARTERS)
+    return pd.DataFrame({
+        "period": [each.label for each in found], "period_start": [each.start for each in found],
+        "period_end": [each.end for each in found], "n": len(known), "series_forecast_amount": ahead["predicted"],
+        "series_forecast_amount_low": ahead["predicted_low_80"],
+        "series_forecast_amount_high": ahead["predicted_high_80"], "level": 0.8,
+    })[columns]  # fmt: skip
 
 
-def crm_backtest(history: pd.DataFrame, stage_history: pd.DataFrame, open_stages: Sequence[str]) -> pd.DataFrame:
-    """What the CRM's own probabilities promised at the start of each past quarter.
-
-    The deals open the day before, due to close in the quarter, times the probability on
-    record that day. Deals created and won inside the quarter are not in it.
+def path(history: pd.DataFrame, landing: pd.DataFrame, later: pd.DataFrame, *, shown: int = 12) -> pd.DataFrame:
+    """Past bookings, the landing of the quarter ahead and the quarters after it as one series, for a chart.
 
     Parameters
     ----------
-    history
-        Of `bookings_history`.
-    stage_history
-        Of the same population: ``opportunity_id, changed_at, seq, stage, amount, close_date, probability``.
-    open_stages
-        Stages in which a deal is open.
-
-    Returns
-    -------
-    DataFrame
-        As of `backtest`, with model ``crm_probability``; no rows without history.
-    """
-    rows = []
-    for each in history.iloc[SHORTEST:].itertuples():
-        cutoff = each.period_start - timedelta(days=1)
-        known = pipeline.snapshot(stage_history, cutoff)
-        due = Period(each.period, each.period_start, each.period_end).contains(known["close_date"])
-        expected = (known["amount"] * known["probability"])[due & known["stage"].isin(open_stages)]
-        if len(known):
-            rows.append({"period": each.period, "period_start": each.period_start, "period_end": each.period_end,
-                         "model": "crm_probability", "cutoff_date": cutoff, "horizon": 1,
-                         "actual": each.bookings_amount, "predicted": expected.sum()})
-    return pd.DataFrame(rows, columns=["period", "period_start", "period_end", "model", "cutoff_date", "horizon",
-                                       "actual", "predicted"])
-
-
-def track_record(tested: pd.DataFrame, model: str = "combination") -> pd.DataFrame:
-    """What one method said of each past quarter, and what was booked.
-
-    Returns
-    -------
-    DataFrame
-        One row per quarter: ``period``, ``period_start``, ``period_end``, ``model``, ``n`` (1),
-        ``predicted_amount``, ``actual_amount``, ``forecast_error_rate``.
-
-    Metrics
-    -------
-    predicted_amount : amount, closed, none, -, amount close_date
-        Bookings the method forecast for a past quarter, knowing only what came before it.
-    actual_amount : amount, closed, none, -, amount close_date
-        Bookings of that quarter as the CRM has them now.
-    forecast_error_rate : rate, closed, none, -, amount close_date
-        Forecast minus actual over actual, sign kept, one quarter ahead.
-
-    Examples
-    --------
-    >>> from datetime import date
-    >>> tested = pd.DataFrame({"model": ["combination"], "period": ["2026Q3"], "period_start": [date(2026, 7, 1)],
-    ...     "period_end": [date(2026, 9, 30)], "actual": [100.0], "predicted": [110.0]})
-    >>> track_record(tested)[["period", "forecast_error_rate"]]
-       period  forecast_error_rate
-    0  2026Q3                  0.1
-    """
-    named = {"predicted": "predicted_amount", "actual": "actual_amount"}
-    found = tested[tested["model"] == model].rename(columns=named)
-    booked = found["actual_amount"].where(found["actual_amount"] != 0)
-    table = found.assign(n=1, forecast_error_rate=found["predicted_amount"] / booked - 1)
-    return table[["period", "period_start", "period_end", "model", "n", "predicted_amount", "actual_amount",
-                  "forecast_error_rate"]].reset_index(drop=True)
-
-
-def path(history: pd.DataFrame, outlook: pd.DataFrame, *, shown: int = 12) -> pd.DataFrame:
-    """Past bookings and the forecast as one series, for a chart.
+    history, landing, later
+        Of `bookings_history`, `pipeline_forecast.landing` and `series_ahead`; the quarter of a landing that is known
+        is taken from it.
+    shown
+        Past quarters.
 
     Returns
     -------
     DataFrame
         ``period, actual, predicted, predicted_low_80, predicted_high_80``, oldest first.
     """
+    ends = {"": "predicted", "_low": "predicted_low_80", "_high": "predicted_high_80"}
+    tables = {"landing_amount": landing.dropna(subset=["landing_amount"]), "series_forecast_amount": later}
+    frames = [
+        table[["period", *(f"{name}{end}" for end in ends)]].set_axis(["period", *ends.values()], axis=1)
+        for name, table in tables.items()
+    ]
+    future = pd.concat([frame for frame in frames if len(frame)] or frames).drop_duplicates("period")
     past = history.tail(shown)[["period", "bookings_amount"]].rename(columns={"bookings_amount": "actual"})
-    renamed = {"forecast_amount": "predicted", "forecast_amount_low": "predicted_low_80",
-               "forecast_amount_high": "predicted_high_80"}
-    future = outlook.head(1)[["period", *renamed]].rename(columns=renamed)
-    return pd.concat([past, future.astype({name: float for name in renamed.values()})], ignore_index=True).reindex(
-        columns=["period", "actual", *renamed.values()])
+    return pd.concat([past, future], ignore_index=True).reindex(columns=["period", "actual", *ends.values()])
 
 
-def accuracy(tested: pd.DataFrame) -> pd.DataFrame:
-    """How wrong each method was: the size of its errors and their direction.
-
-    ``forecast_wape = sum |actual - predicted| / sum |actual|``;
-    ``forecast_bias = sum (predicted - actual) / sum actual``, positive where it promised too much.
+def steps(parts: pd.DataFrame, landing: pd.DataFrame) -> pd.DataFrame:
+    """The parts of a landing as a bridge that ends in it, for a chart.
 
     Parameters
     ----------
-    tested
-        Of `backtest`: ``model, actual, predicted``.
-
-    Returns
-    -------
-    DataFrame
-        One row per ``model``, the most accurate first: ``n`` (quarters scored),
-        ``forecast_wape``, ``forecast_bias``.
-
-    Metrics
-    -------
-    forecast_wape : rate, closed, lower, -, amount close_date
-        Sum of the absolute errors over the sum of the actual bookings, one quarter ahead, over the quarters scored.
-    forecast_bias : rate, closed, none, -, amount close_date
-        Sum of forecast minus actual over the sum of the actual bookings, sign kept, over the quarters scored.
+    parts, landing
+        Of `pipeline_forecast.landing_parts` and `landing`.
 
     Examples
     --------
-    >>> accuracy(pd.DataFrame({"model": "naive", "actual": [100.0, 100.0], "predicted": [110.0, 70.0]}))
-       model  n  forecast_wape  forecast_bias
-    0  naive  2            0.2           -0.1
+    >>> parts = pd.DataFrame({"part": ["won", "open", "to be created"], "stage": [None, "Offer", None],
+    ...                       "n": [2.0, 9, None], "landing_part_amount": [1.0, 2.0, 3.0]})
+    >>> steps(parts, pd.DataFrame({"period": ["2026Q4"], "landing_amount": [6.0]}))
+                step    n  landing_part_amount
+    0            won  2.0                  1.0
+    1          Offer  9.0                  2.0
+    2  to be created  NaN                  3.0
+    3         2026Q4  NaN                  6.0
     """
-    checks.require_columns(tested, ["model", "actual", "predicted"])
-    errors = tested.assign(error=tested["predicted"] - tested["actual"], size=tested["actual"].abs())
-    errors["absolute"] = errors["error"].abs()
-    sums = errors.groupby("model", sort=False).agg(n=("error", "size"), absolute=("absolute", "sum"),
-                                                   error=("error", "sum"), size=("size", "sum"))
-    size = sums["size"].where(sums["size"] > 0)
-    table = sums.assign(forecast_wape=sums["absolute"] / size, forecast_bias=sums["error"] / size).reset_index()
-    return table[["model", "n", "forecast_wape", "forecast_bias"]].sort_values(
-        "forecast_wape", kind="stable", ignore_index=True)
+    named = parts["stage"].fillna(parts["part"].where(parts["part"] != "open", "(none)"))
+    rows = pd.DataFrame({"step": named, "n": parts["n"], "landing_part_amount": parts["landing_part_amount"]})
+    end = landing[["period", "landing_amount"]].set_axis(["step", "landing_part_amount"], axis=1)
+    return pd.concat([rows, end], ignore_index=True) if len(rows) else rows
 
 
-def next_quarter(history: pd.DataFrame, tested: pd.DataFrame, ahead: Period) -> pd.DataFrame:
-    """The quarter to come by each time-series method, with an interval its own errors earned.
+def series_sentence(history: pd.DataFrame, later: pd.DataFrame, landing: pd.DataFrame, *, currency: str = "") -> str:
+    """What past bookings alone say of the quarter ahead, and whether that agrees with the open deals.
 
-    The interval is the forecast ± the share of it by which the method was off before
-    (conformal) at 80 %; it is missing while too few quarters are scored to promise that.
-
-    Parameters
-    ----------
-    history
-        Of `bookings_history`, the quarter before `ahead` last.
-    tested
-        Of `backtest`.
-    ahead
-        The quarter to come.
-
-    Returns
-    -------
-    DataFrame
-        One row per ``model``: ``period``, ``period_start``, ``period_end``, ``n`` (quarters
-        scored), ``forecast_amount``, ``forecast_amount_low``, ``forecast_amount_high``, ``level``; no rows
-        with fewer than eight completed quarters.
-
-    Metrics
-    -------
-    forecast_amount : amount, closed, higher, -, amount close_date
-        Bookings expected in the quarter to come, with the interval that the method's past errors earned.
-
-    References
-    ----------
-    Vovk, Gammerman & Shafer (2005), Algorithmic Learning in a Random World.
+    Examples
+    --------
+    >>> history = pd.DataFrame({"bookings_amount": range(9), "period_start": pd.date_range("2024-07-01", periods=9)})
+    >>> later = pd.DataFrame({"period": ["2026Q4"], "series_forecast_amount": 3e6, "series_forecast_amount_low": 2e6,
+    ...                       "series_forecast_amount_high": 4e6})
+    >>> landing = pd.DataFrame({"period": ["2026Q4"], "landing_amount": 2.5e6})
+    >>> series_sentence(history, later, landing, currency="USD")
+    'By past bookings alone, 2026Q4 would land at $3.0M, in four of five cases between $2.0M and $4.0M; the forecast \
+from the deals lies inside.'
+    >>> series_sentence(history, later, landing.assign(landing_amount=1e6), currency="USD").split("; ")[1]
+    'the forecast from the deals lies below that range: the two disagree.'
+    >>> series_sentence(history[:0], later[:0], landing)
+    'There is no completed quarter of bookings to go by.'
     """
-    columns = ["model", "period", "period_start", "period_end", "n", "forecast_amount", "forecast_amount_low",
-               "forecast_amount_high", "level"]
-    rows = []
-    for name, forecaster in _MODELS.items() if len(history) >= SHORTEST else ():
-        steps = len(quarters_between(history["period_end"].iloc[-1], ahead.start)) - 1
-        predicted = max(forecaster(history["bookings_amount"].to_numpy(float), steps, QUARTERS)[-1], 0.0)
-        past = tested[tested["model"] == name]
-        factor = series.conformal_factor(past["actual"].to_numpy(), past["predicted"].to_numpy(), LEVEL)
-        half = predicted * factor if np.isfinite(factor) else np.nan
-        rows.append([name, ahead.label, ahead.start, ahead.end, len(past), predicted, max(predicted - half, 0.0),
-                     predicted + half, LEVEL])
-    return pd.DataFrame(rows, columns=columns)
+    if later.empty:
+        return "There is no completed quarter of bookings to go by."
+    row = later.iloc[0]
+    low, high = row["series_forecast_amount_low"], row["series_forecast_amount_high"]
+    money = [words.amount(each, currency, compact=True) for each in (row["series_forecast_amount"], low, high)]
+    said = f"By past bookings alone, {row['period']} would land at {money[0]}"
+    said += f", in four of five cases between {money[1]} and {money[2]}"
+    short = basis_sentence(basis(_series(history.dropna(subset=["bookings_amount"])), season_length=QUARTERS))
+    known = landing.loc[landing["period"] == row["period"], "landing_amount"].dropna()
+    if known.empty:
+        return " ".join(filter(None, [f"{said}.", short]))
+    side = "below" if known.iloc[0] < low else "above" if known.iloc[0] > high else ""
+    agrees = f"lies {side} that range: the two disagree" if side else "lies inside"
+    return " ".join(filter(None, [f"{said}; the forecast from the deals {agrees}.", short]))
 
 
 def weighted_pipeline(opportunities: pd.DataFrame, by: str | None = None) -> pd.DataFrame:
@@ -324,119 +250,6 @@ def weighted_pipeline(opportunities: pd.DataFrame, by: str | None = None) -> pd.
     return _weighted(weighed, weighed["probability"], by, "crm_probability")
 
 
-def weighted_by_stage_history(
-    opportunities: pd.DataFrame, stage_history: pd.DataFrame, by: str | None = None
-) -> pd.DataFrame:
-    """What the open deals are worth by what became of past deals in their stage.
-
-    Each open deal counts with the share won of the closed deals that ever stood in its stage
-    and pipeline (deals still open are left out of that share, so it flatters a stage that
-    takes long to lose).
-
-    Returns
-    -------
-    DataFrame
-        As of `weighted_pipeline`, with model ``stage_history``; no rows without history.
-    """
-    outcomes = opportunities.loc[opportunities["is_closed"], ["opportunity_id", "is_won"]]
-    keys = ["pipeline", "stage"]
-    stood = stage_history[["opportunity_id", *keys]].drop_duplicates().merge(outcomes, on="opportunity_id")
-    shares = stood.groupby(keys, dropna=False)["is_won"].mean().rename("share").reset_index()
-    weighed = opportunities.query("not is_closed and amount.notna()").merge(shares, on=keys)
-    return _weighted(weighed, weighed["share"], by, "stage_history")
-
-
-def weighings(opportunities: pd.DataFrame, stage_history: pd.DataFrame) -> pd.DataFrame:
-    """The open pipeline weighed in each way the data allow, one row a way."""
-    ways = [weighted_pipeline(opportunities), weighted_by_stage_history(opportunities, stage_history)]
-    known = [way for way in ways if len(way)]
-    return pd.concat(known, ignore_index=True) if known else ways[0]
-
-
-def headlines(
-    ahead: Period, outlook: pd.DataFrame, scores: pd.DataFrame, weighted: pd.DataFrame, *, currency: str
-) -> list[str]:
-    """The findings in sentences, most important first.
-
-    Parameters
-    ----------
-    ahead
-        The quarter to come.
-    outlook, scores, weighted
-        Of `next_quarter`, `accuracy` and `weighted_pipeline`.
-    currency
-        ISO code for the amounts.
-    """
-    landing = outlook_sentence(ahead, outlook, currency=currency)
-    return [landing, record_sentence(scores), pipeline_sentence(weighted, currency=currency)]
-
-
-def outlook_sentence(ahead: Period, outlook: pd.DataFrame, *, currency: str) -> str:
-    """Where the quarter is expected to land.
-
-    Examples
-    --------
-    >>> from datetime import date
-    >>> from salesops.periods import quarter
-    >>> row = pd.DataFrame({"model": ["combination"], "n": [8], "forecast_amount": [2e6],
-    ...                     "forecast_amount_low": [1.5e6], "forecast_amount_high": [2.5e6]})
-    >>> outlook_sentence(quarter(date(2026, 10, 1)), row, currency="USD")
-    'Bookings of 2026Q4 are expected at $2.0M, in four of five cases between $1.5M and $2.5M.'
-    >>> outlook_sentence(quarter(date(2026, 10, 1)), row[:0], currency="USD")
-    'There are fewer than 8 completed quarters of bookings, too few to forecast 2026Q4.'
-    """
-    if outlook.empty:
-        return f"There are fewer than {SHORTEST} completed quarters of bookings, too few to forecast {ahead.label}."
-    first = outlook.iloc[0]
-    money = [words.amount(first[f"forecast_amount{end}"], currency, compact=True) for end in ("", "_low", "_high")]
-    stated = f"Bookings of {ahead.label} are expected at {money[0]}"
-    if pd.isna(first["forecast_amount_low"]):
-        return f"{stated}; too few quarters are scored to say how sure that is."
-    return f"{stated}, in four of five cases between {money[1]} and {money[2]}."
-
-
-def record_sentence(scores: pd.DataFrame, model: str = "combination") -> str:
-    """How wrong the forecast was before.
-
-    Examples
-    --------
-    >>> scores = {"model": ["combination"], "n": [8], "forecast_wape": [0.17], "forecast_bias": [-0.04]}
-    >>> record_sentence(pd.DataFrame(scores))
-    'Over the last 8 quarters this method was off by 17 % of bookings on average, 4 % too low in total.'
-    >>> record_sentence(pd.DataFrame({"model": [], "n": []}))  # nothing scored, nothing to say
-    ''
-    """
-    found = scores[scores["model"] == model]
-    if found.empty or pd.isna(found["forecast_wape"].iloc[0]):
-        return ""
-    first = found.iloc[0]
-    side = "too high" if first["forecast_bias"] > 0 else "too low"
-    counted = "quarter" if first["n"] == 1 else f"{first['n']:.0f} quarters"
-    missed, leaned = words.rate(first["forecast_wape"]), words.rate(abs(first["forecast_bias"]))
-    return f"Over the last {counted} this method was off by {missed} of bookings on average, {leaned} {side} in total."
-
-
-def pipeline_sentence(weighted: pd.DataFrame, *, currency: str) -> str:
-    """What the open pipeline is worth by each way of weighing it.
-
-    Examples
-    --------
-    >>> ways = pd.DataFrame({"model": ["crm_probability", "stage_history"], "n": [40, 40],
-    ...                      "weighted_pipeline_amount": [2.5e6, 1.2e6]})
-    >>> pipeline_sentence(ways, currency="USD")
-    "The 40 open deals are worth $2.5M by the CRM's probabilities and $1.2M by how past deals in their stage ended."
-    >>> pipeline_sentence(ways[:0], currency="USD")
-    'No open deal has both an amount and a probability, so the pipeline cannot be weighed.'
-    """
-    said = {"crm_probability": "by the CRM's probabilities", "stage_history": "by how past deals in their stage ended"}
-    known = weighted[weighted["n"] > 0]
-    if known.empty:
-        return "No open deal has both an amount and a probability, so the pipeline cannot be weighed."
-    amounts = [words.amount(value, currency, compact=True) for value in known["weighted_pipeline_amount"]]
-    worth = " and ".join(f"{amount} {said[model]}" for amount, model in zip(amounts, known["model"], strict=True))
-    return f"The {known['n'].iloc[0]:,} open deals are worth {worth}."
-
-
 def growth_sentence(now: pd.DataFrame, year_ago: pd.DataFrame, period: Period, before: Period) -> str:
     """What was booked against the same period a year earlier; both are records, so no interval.
 
@@ -458,6 +271,12 @@ def growth_sentence(now: pd.DataFrame, year_ago: pd.DataFrame, period: Period, b
         return f"Bookings of {period.label} equal those of {before.label}."
     side = "above" if booked > was else "below"
     return f"Bookings of {period.label} are {words.rate(abs(booked / was - 1))} {side} those of {before.label}."
+
+
+def _series(history: pd.DataFrame) -> pd.DataFrame:
+    """Quarterly totals as one long series."""
+    y = history["bookings_amount"].astype(float)
+    return pd.DataFrame({"unique_id": "bookings", "ds": range(len(history)), "y": y})
 
 
 def _weighted(weighed: pd.DataFrame, probability: pd.Series, by: str | None, model: str) -> pd.DataFrame:

@@ -90,10 +90,10 @@ def backtest(
 def scores(tested: pd.DataFrame, *, naive: str | None = None, confidence: float = 0.95, seed: int = 0) -> pd.DataFrame:
     """How wrong each method was, by week of the quarter and over all of them.
 
-    ``forecast_wape = sum |actual - predicted| / sum |actual|`` and ``forecast_bias`` are as of
-    `forecast.accuracy`; the others below. Quarters are drawn anew, whole, for the intervals of errors; those
-    of coverage are Wilson's for as many trials as there are quarters where weeks are taken together, because
-    the weeks of one quarter miss together.
+    ``forecast_wape = sum |actual - predicted| / sum |actual|``,
+    ``forecast_bias = sum (predicted - actual) / sum actual``; the others below. Quarters are drawn anew, whole, for
+    the intervals of errors; those of coverage are Wilson's for as many trials as there are quarters where weeks are
+    taken together, because the weeks of one quarter miss together.
 
     Parameters
     ----------
@@ -116,6 +116,10 @@ def scores(tested: pd.DataFrame, *, naive: str | None = None, confidence: float 
 
     Metrics
     -------
+    forecast_wape : rate, closed, lower, -, amount close_date
+        Sum of the absolute errors over the sum of the actual bookings, over the quarters and weeks scored.
+    forecast_bias : rate, closed, none, -, amount close_date
+        Sum of forecast minus actual over the sum of the actual bookings, sign kept, over the quarters and weeks scored.
     forecast_mase : ratio, closed, lower, -, amount close_date
         Sum of the absolute errors over that of the naive method on the same quarters and weeks; below 1 is better.
     forecast_crps_rate : rate, closed, lower, -, amount close_date
@@ -324,8 +328,8 @@ def winner_sentence(table: pd.DataFrame, *, by: str = "") -> str:
     >>> row = {"model": "pipeline", "other": "naive", "n": 12, "error_rate": 0.15, "other_error_rate": 0.3,
     ...     "p_value": 0.001}
     >>> winner_sentence(pd.DataFrame([row]))  # doctest: +NORMALIZE_WHITESPACE
-    'Over 12 quarters pipeline was off by 15 % of bookings, less than every other method; the next best, naive, by
-    30 %.'
+    'Over 12 quarters the pipeline model was off by 15 % of bookings, less than every other method; the next best,
+    naive, by 30 %.'
     >>> winner_sentence(pd.DataFrame([row | {"p_value": 0.4}]))  # doctest: +NORMALIZE_WHITESPACE
     'Over 12 quarters pipeline was off by 15 % of bookings and naive by 30 %: too close, or too few quarters, to call
     one of them better.'

@@ -185,7 +185,7 @@ def landing(
     }])  # fmt: skip
 
 
-def landing_parts(found: Outlook) -> pd.DataFrame:
+def landing_parts(found: Outlook | None) -> pd.DataFrame:
     """What the landing is made of: won so far, open deals stage by stage, deals to be created.
 
     The mean over the tenth of all plays that end nearest to the median, and brought to it exactly by one factor for
@@ -194,7 +194,7 @@ def landing_parts(found: Outlook) -> pd.DataFrame:
     Parameters
     ----------
     found
-        Of `outlook`.
+        Of `outlook`; no rows without one.
 
     Returns
     -------
@@ -222,6 +222,8 @@ def landing_parts(found: Outlook) -> pd.DataFrame:
     >>> bool(np.isclose(parts["landing_part_amount"].sum(), landing(case, found)["landing_amount"].iloc[0]))
     True
     """
+    if found is None:
+        return pd.DataFrame({"part": [], "stage": [], "n": [], "landing_part_amount": []})
     case, total = found.case, found.total
     low, high = np.quantile(total, [0.5 - _MIDDLE, 0.5 + _MIDDLE])
     near = (total >= low) & (total <= high)

@@ -39,8 +39,11 @@ _ACRONYMS = {
 }
 _NAMED = {"n": "n", "won_count": "Won", "lost_count": "Lost", "open_count": "Open"}
 _METHODS = {
-    "combination": "mean of the two",
-    "ets": "smoothed trend and season",
+    "pipeline": "the pipeline model",
+    "stage_table": "the stage table",
+    "category_history": "forecast categories",
+    "length_of_sales_cycle": "length of the sales cycle",
+    "run_rate": "run rate",
     "seasonal_naive": "same quarter last year",
     "crm_probability": "the CRM's probabilities",
     "stage_history": "past deals in the stage",

@@ -1,6 +1,6 @@
 """The forecast and its track record: by hand, against published numbers, and without a look ahead."""
 
-from datetime import date
+from datetime import date, timedelta
 
 import numpy as np
 import pandas as pd
@@ -9,7 +9,6 @@ from conftest import deals
 
 from salesops import forecast, periods
 from salesops.periods import Calendar, quarter, quarters_between
-from salesops.stats import series
 
 Q4 = quarter(date(2026, 10, 1))
 
@@ -62,76 +61,6 @@ def test_quarters_not_seen_whole_are_left_out():
     assert forecast.bookings_history(early, date(2026, 6, 30))["period"].tolist() == ["2026Q1", "2026Q2"]
 
 
-def test_accuracy_by_hand():
-    tested = pd.DataFrame({"model": ["a", "a", "b"], "actual": [100.0, 300.0, 0.0], "predicted": [150.0, 250.0, 5.0]})
-    table = forecast.accuracy(tested).set_index("model")
-    assert table.loc["a", ["n", "forecast_wape", "forecast_bias"]].tolist() == [2, 0.25, 0.0]
-    assert np.isnan(table.loc["b", "forecast_wape"])  # nothing was booked: no rate of it
-
-
-def test_each_past_forecast_uses_only_what_came_before():
-    rng = np.random.default_rng(3)
-    full = history(list(rng.lognormal(3, 0.3, 14)))
-    for cut in (9, 12):
-        pd.testing.assert_frame_equal(
-            forecast.backtest(full).query("period in @full.period[:@cut].tolist()").reset_index(drop=True),
-            forecast.backtest(full[:cut]).reset_index(drop=True),
-        )
-
-
-def test_the_cutoff_is_the_day_before_the_quarter():
-    tested = forecast.backtest(history([1.0, 2, 3, 4] * 3))
-    assert (
-        pd.to_datetime(tested["cutoff_date"]) + pd.Timedelta(days=1) == pd.to_datetime(tested["period_start"])
-    ).all()
-    assert tested.query("model == 'seasonal_naive'")["predicted"].tolist() == [1, 2, 3, 4]
-
-
-def test_too_short_a_history_gives_no_forecast():
-    short = history([1.0] * 7)
-    assert forecast.backtest(short).empty
-    assert forecast.next_quarter(short, forecast.backtest(short), Q4).empty
-
-
-def test_a_forecast_without_enough_scored_quarters_has_no_interval():
-    short = history([5.0, 6, 7, 8] * 2)
-    table = forecast.next_quarter(short, forecast.backtest(short), Q4)
-    assert table["forecast_amount"].notna().all() and table["forecast_amount_low"].isna().all()
-
-
-def test_the_interval_is_what_past_errors_earned():
-    full = history([10.0, 20, 30, 40] * 2 + [11.0, 18, 30, 50])
-    row = forecast.next_quarter(full, forecast.backtest(full), Q4).set_index("model").loc["seasonal_naive"]
-    assert row["forecast_amount"] == 11
-    # errors 1/10, 2/20, 0/30, 10/40: the ceil(5 x 0.8) = 4th smallest is a quarter
-    assert (row["forecast_amount_low"], row["forecast_amount_high"]) == pytest.approx((8.25, 13.75))
-
-
-def test_conformal_intervals_cover_exchangeable_errors():
-    rng = np.random.default_rng(4)
-    actual = 100 * rng.lognormal(0, 0.3, (1600, 9))
-    factors = [series.conformal_factor(row[:8], np.full(8, 100.0), 0.8) for row in actual]
-    covered = np.mean(np.abs(actual[:, 8] - 100) <= 100 * np.array(factors))
-    assert covered >= 0.8 - 3 * np.sqrt(0.8 * 0.2 / 1600)
-
-
-def test_crm_probabilities_are_replayed_as_they_stood(q3):
-    past = history([50.0] * 9)
-    changes = pd.DataFrame(
-        {
-            "opportunity_id": ["A", "A", "B", "C", "D"],
-            "seq": [1, 2, 1, 1, 1],
-            "changed_at": pd.to_datetime(["2026-06-01", "2026-07-15", "2026-06-01", "2026-06-01", "2026-07-02"]),
-            "stage": ["Open", "Closed", "Open", "Closed", "Open"],
-            "amount": [100.0, 900.0, 10.0, 10.0, 10.0],
-            "probability": [0.5, 1.0, 0.5, 1.0, 0.5],
-            "close_date": pd.to_datetime(["2026-08-01", "2026-07-15", "2026-10-01", "2026-06-01", "2026-08-01"]),
-        }
-    )
-    tested = forecast.crm_backtest(past, changes, ["Open"])
-    assert tested["period"].tolist() == [q3.label] and tested["predicted"].tolist() == [50.0]  # A alone: open and due
-
-
 def test_weighted_pipeline_by_hand(all_open):
     frame = deals(
         [
@@ -145,54 +74,47 @@ def test_weighted_pipeline_by_hand(all_open):
     assert forecast.weighted_pipeline(all_open).empty
 
 
-def test_past_deals_in_a_stage_weigh_the_ones_there_now():
-    frame = deals(
-        [
-            {"outcome": "won"},
-            {"outcome": "lost"},
-            {"outcome": "lost"},
-            {"outcome": "won"},
-            {"outcome": "open", "stage": "Proposal", "amount": 200.0},
-        ]
-    ).assign(pipeline="New")
-    changes = pd.DataFrame({"opportunity_id": ["d0", "d1", "d2", "d3", "d4"], "pipeline": "New", "stage": "Proposal"})
-    table = forecast.weighted_by_stage_history(frame, changes)
-    assert table["weighted_pipeline_amount"].tolist() == [100.0]
+def test_the_quarters_after_the_last_completed_one_in_the_fiscal_calendar():
+    short = history([5.0, 6, 7, 8] * 3)
+    ahead = forecast.series_ahead(short, horizon=5)
+    assert ahead["period"].tolist() == ["2026Q4", "2027Q1", "2027Q2", "2027Q3", "2027Q4"]
+    assert (ahead["n"] == 12).all() and (ahead["period_start"].iloc[0], ahead["level"].iloc[0]) == (Q4.start, 0.8)
+    assert ahead["series_forecast_amount"].between(4, 9).all()
+    low, high = ahead["series_forecast_amount_low"], ahead["series_forecast_amount_high"]
+    assert ((low <= ahead["series_forecast_amount"]) & (ahead["series_forecast_amount"] <= high)).all()
+    assert forecast.series_ahead(history([])).empty
+    fiscal = short.assign(period_end=[each + timedelta(days=31) for each in short["period_end"]])
+    assert forecast.series_ahead(fiscal, horizon=1, calendar=Calendar(2))["period"].tolist() == ["FY27Q4"]
 
 
-@pytest.mark.parametrize("y", [[0.0] * 12, [5.0] * 12, [0.0, 1.0] * 6, [1e-9, 1e9] * 6, [3.0], [1.0, 2.0]])
-@pytest.mark.parametrize("forecaster", [series.ets, series.seasonal_naive])
-def test_odd_series_give_finite_forecasts(y, forecaster):
-    predicted = forecaster(np.array(y), 4, 4)
-    assert predicted.shape == (4,) and np.isfinite(predicted).all()
-    assert np.abs(predicted).max() <= 20 * max(np.abs(y))
+def test_a_quarter_is_foretold_from_those_before_it_alone():
+    full = history(list(np.random.default_rng(3).lognormal(3, 0.3, 14)))
+    again = full.copy()
+    again.loc[12:, "bookings_amount"] *= 9
+    pd.testing.assert_frame_equal(forecast.series_ahead(full[:12]), forecast.series_ahead(again[:12]))
 
 
-def test_a_forecast_that_explodes_is_replaced(monkeypatch):
-    class Exploding:
-        aicc = -1e9
+def test_the_path_takes_the_quarter_ahead_from_its_deals_and_the_rest_from_the_past():
+    short = history([5.0, 6, 7, 8] * 3)
+    landing = pd.DataFrame({"period": ["2026Q4"], "landing_amount": [99.0], "landing_amount_low": [90.0],
+                            "landing_amount_high": [120.0]})  # fmt: skip
+    later = forecast.series_ahead(short)
+    found = forecast.path(short, landing, later, shown=2)
+    assert found["period"].tolist() == ["2026Q2", "2026Q3", "2026Q4", "2027Q1", "2027Q2", "2027Q3"]
+    assert found["actual"].tolist()[:2] == [7, 8] and found["predicted"].iloc[2] == 99
+    assert found["predicted"].iloc[3] == later["series_forecast_amount"].iloc[1]
+    unknown = forecast.path(short, landing.assign(landing_amount=np.nan), later, shown=2)
+    assert unknown["predicted"].iloc[2] == later["series_forecast_amount"].iloc[0]
+    assert forecast.steps(pd.DataFrame(columns=["part", "stage", "n", "landing_part_amount"]), landing).empty
 
-        def forecast(self, horizon):
-            return np.full(horizon, 1e12)
 
-    monkeypatch.setattr(series, "_ets_fit", lambda *_: Exploding())
-    assert series.ets(np.array([1.0, 2, 3, 4, 5]), 2, 4).tolist() == [2, 3]
-
-
-def test_the_sentences_of_a_forecast(q3):
-    scores = pd.DataFrame({"model": ["combination"], "n": [1], "forecast_wape": [0.17], "forecast_bias": [0.17]})
-    assert forecast.record_sentence(scores) == (
-        "Over the last quarter this method was off by 17 % of bookings on average, 17 % too high in total."
-    )
-    assert "too few quarters are scored" in forecast.outlook_sentence(
-        q3,
-        pd.DataFrame(
-            {
-                "model": ["combination"],
-                "forecast_amount": [1.0],
-                "forecast_amount_low": [np.nan],
-                "forecast_amount_high": [np.nan],
-            }
-        ),
-        currency="USD",
-    )
+def test_past_bookings_agree_or_disagree_with_the_deals():
+    short = history([5.0, 6, 7, 8] * 3)
+    later = pd.DataFrame({"period": ["2026Q4"], "series_forecast_amount": 6.0, "series_forecast_amount_low": 5.0,
+                          "series_forecast_amount_high": 8.0})  # fmt: skip
+    for amount, said in ((9.0, "lies above that range"), (4.0, "lies below that range"), (6.0, "lies inside.")):
+        landing = pd.DataFrame({"period": ["2026Q4"], "landing_amount": [amount]})
+        assert said in forecast.series_sentence(short, later, landing)
+    assert "deals" not in forecast.series_sentence(short, later, landing[:0])
+    few = forecast.series_sentence(short[:5], later, landing[:0])
+    assert few.count(".") > 1, few  # says what the few quarters allow

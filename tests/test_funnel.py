@@ -358,9 +358,15 @@ def cycle(**changes) -> pd.DataFrame:
 
 
 def headlines(rates=CLEAR, slow=SLOW, n=100, whole=None, wins=None) -> list[str]:
+    """The sentences that the tables of a report give, one under the other."""
     durations = stages(slow, n, "stage_duration_days_median")
     whole, wins = overall() if whole is None else whole, cycle() if wins is None else wins
-    return funnel.headlines(stages(rates, n), durations, whole, wins, window=JULY)
+    return [
+        *funnel.headlines(whole, wins, window=JULY),
+        funnel.weakest_sentence(stages(rates, n)),
+        funnel.slowest_sentence(durations),
+        funnel.cycle_sentence(wins, JULY),
+    ]
 
 
 def test_headlines_when_all_is_known():
@@ -394,12 +400,12 @@ def test_headlines_while_nothing_has_ended_and_with_two_pipelines():
     unknown = overall(overall_conversion_rate=np.nan)
     assert headlines(whole=unknown)[0] == "1,200 deals entered the first stage in 2026-07; none of them has ended yet."
     two = headlines(whole=pd.concat([overall(n=30), overall(pipeline="Customer")], ignore_index=True))
-    assert two[0].startswith("1,200 deals entered the first stage of Customer") and "of new" in two[1]
+    assert two[0].startswith("1,200 deals entered the first stage of Customer") and "of new" in two[1] and len(two) == 5
 
 
 def test_headlines_without_a_history():
     none = stages([])
-    said = funnel.headlines(none, none, overall()[:0], cycle(), window=Period("all", JULY.start, JULY.end))
+    said = funnel.headlines(overall()[:0], cycle(), window=Period("all", JULY.start, JULY.end))
     assert said[1] == "There is no stage history, so how far deals come and where they stall cannot be told."
     assert said[0].startswith("Half of the wins")
     assert funnel.weakest_sentence(none) == "Too few deals entered the stages to say where they stall."

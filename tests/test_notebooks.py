@@ -21,8 +21,8 @@ def parameters(path) -> list[ast.AnnAssign]:
     return [node for node in ast.parse(cell.source).body if isinstance(node, ast.AnnAssign)]
 
 
-def test_there_are_five_reports():
-    assert [path.stem for path in NOTEBOOKS] == ["data_quality", "forecast", "funnel", "rep_performance", "win_loss"]
+def test_there_are_six_reports():
+    assert [path.stem for path in NOTEBOOKS] == ["data_quality", "forecast", "funnel", "leads", "rep_performance", "win_loss"]
 
 
 @every_notebook

@@ -22,6 +22,7 @@ CONDA_NAMES = {"duckdb": "python-duckdb", "matplotlib": "matplotlib-base"}
 
 # What each layer may import of salesops; a question may import pipeline, stats, periods, checks and words only.
 FOUNDATION = {"checks", "periods", "words"}
+CALLED = FOUNDATION | {"forecast_cases", "reference_forecasts", "stats"}
 WIN_MODEL = FOUNDATION | {"pipeline", "landmark", "candidates", "leaks", "stats"}
 MAY_IMPORT = {
     "checks": set(),
@@ -66,6 +67,11 @@ MAY_IMPORT = {
     "pipeline_forecast": FOUNDATION | {"forecast_cases", "win_chances", "stats"},
     "deciding_deals": FOUNDATION | {"pipeline_forecast"},
     "time_series": FOUNDATION | {"stats"},
+    "reference_forecasts": FOUNDATION | {"forecast_cases", "stats"},
+    "accountability": CALLED,
+    "called_deals": CALLED,
+    "pacing": CALLED,
+    "turned_deals": FOUNDATION | {"forecast_cases"},
     "conversion_trend": FOUNDATION | {"pipeline", "journey", "stats"},
     "crm": FOUNDATION | {"pipeline"},
     "report": FOUNDATION | {"metrics"},
@@ -73,7 +79,7 @@ MAY_IMPORT = {
     "cli": FOUNDATION | {"metrics", "crm", "report", "engine"},
     "__main__": {"cli"},
     "__init__": set(),
-} | {question: FOUNDATION | {"pipeline", "journey", "deal_rules", "stats"} for question in QUESTIONS}
+} | {question: FOUNDATION | {"pipeline", "journey", "deal_rules", "time_series", "stats"} for question in QUESTIONS}
 
 
 def imports(path: Path) -> set[str]:

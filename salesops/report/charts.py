@@ -313,13 +313,14 @@ def _joined(series: pd.DataFrame) -> pd.DataFrame:
 
 
 def _room(rows: pd.DataFrame, unit: str, overall: float | None) -> tuple[float, float]:
-    """Room for every dot, interval and the overall line; a rate stays within 0 and 1."""
+    """Room for every dot, interval and the overall line; a share stays within 0 and 1."""
     known = [*rows[["value", "low", "high"]].stack(), *([] if overall is None else [overall])]
     if not known:
         return 0.0, 1.0
     room = 0.08 * ((max(known) - min(known)) or 0.1)
     low, high = min(known) - room, max(known) + room
-    return (max(low, -room / 2), min(high, 1 + room / 2)) if unit == "rate" and min(known) >= 0 else (low, high)
+    is_share = unit == "rate" and min(known) >= 0
+    return (max(low, -room / 2), min(high, max(1, *known) + room / 2)) if is_share else (low, high)
 
 
 def _tall(rows: pd.DataFrame, top: float) -> float:
