@@ -331,8 +331,8 @@ def winner_sentence(table: pd.DataFrame, *, by: str = "") -> str:
     'Over 12 quarters the pipeline model was off by 15 % of bookings, less than every other method; the next best,
     naive, by 30 %.'
     >>> winner_sentence(pd.DataFrame([row | {"p_value": 0.4}]))  # doctest: +NORMALIZE_WHITESPACE
-    'Over 12 quarters pipeline was off by 15 % of bookings and naive by 30 %: too close, or too few quarters, to call
-    one of them better.'
+    'Over 12 quarters the pipeline model was off by 15 % of bookings and naive by 30 %: too close, or too few
+    quarters, to call one of them better.'
     >>> winner_sentence(pd.DataFrame([row])[:0])
     'Only one method could be tested, so none can be called the best.'
     """

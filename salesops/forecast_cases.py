@@ -86,6 +86,18 @@ def cutoff_of(period: Period, week: int) -> date:
     return period.start + timedelta(days=7 * (week - 1) - 1)
 
 
+def at_week(cases: Sequence[Case], week: int) -> list[Case]:
+    """The cases cut off before a week of their quarter, oldest first; none where that week was not tried.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> [case.name for case in at_week([SimpleNamespace(name="a", week=1), SimpleNamespace(name="b", week=5)], 5)]
+    ['b']
+    """
+    return [case for case in cases if case.week == week]
+
+
 def week_of(period: Period, cutoff: date) -> int:
     """The week of a quarter in which the day after an evening lies; 14 on the last evenings of a longer quarter.
 
