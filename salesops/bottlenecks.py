@@ -37,7 +37,7 @@ def stage_gaps(
     Conversion is as in `funnel.stage_conversion`: first entries, ever beyond the stage, losing competes, open
     deals censored (in whole days). The groups compared are the levels of each column of `by` and the quarters of
     entry. Each rate is first drawn towards the mean of its kind as far as chance explains its distance
-    (`shrinkage.pooled_means`, with the entries its clustered variance is worth); the highest is the comparator, less
+    (`shrinkage.mean_rates`, with the entries its clustered variance is worth); the highest is the comparator, less
     what choosing the highest adds in draws of companies. A group is a comparator only if at least half of its entries
     are decided and at the stage's rate at least 20 of the decided would get past and 20 would not; a column needs two
     such groups.
@@ -335,7 +335,7 @@ def _rivals_of(today: _Today, entries: _Entries, dimension: str) -> _Rivals:
 def _pooled(share: np.ndarray, worth: np.ndarray, is_enough: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     together, own_weight = np.full((2, len(share)), np.nan)
     if is_enough.any():
-        found = shrinkage.pooled_means(share[is_enough] * worth[is_enough], worth[is_enough])
+        found = shrinkage.mean_rates(share[is_enough] * worth[is_enough], worth[is_enough])
         together[is_enough], own_weight[is_enough] = found["rate"], found["own_weight"]
     return together, own_weight
 

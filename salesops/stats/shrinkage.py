@@ -64,7 +64,7 @@ def pooled_rates(successes, n, confidence: float = 0.95) -> pd.DataFrame:
     )
 
 
-def pooled_means(successes, n) -> pd.DataFrame:
+def mean_rates(successes, n) -> pd.DataFrame:
     """Posterior mean of each group's rate as `pooled_rates` gives it, and how much of it is the group's own.
 
     Parameters
@@ -80,7 +80,7 @@ def pooled_means(successes, n) -> pd.DataFrame:
 
     Examples
     --------
-    >>> pooled_means([0, 10, 40], [4, 50, 100]).round(2)
+    >>> mean_rates([0, 10, 40], [4, 50, 100]).round(2)
        rate  own_weight
     0  0.18        0.40
     1  0.22        0.81
