@@ -157,7 +157,7 @@ def _drawn_shares(rows: pd.DataFrame, group, weights: np.ndarray, numbers: dict[
     for counts in leaving:
         flat = counts.moves.reshape(len(counts.moves), -1).astype(float)
         drawn = [
-            multistate.next_shares((part @ flat).reshape(-1, *counts.moves.shape[1:]), part @ counts.at_risk)
+            multistate.next_shares((part @ flat).reshape(len(part), *counts.moves.shape[1:]), part @ counts.at_risk)
             for part in np.array_split(weights, -(-len(weights) // _AT_ONCE))
         ]
         found.append(np.nan_to_num(np.concatenate(drawn)))

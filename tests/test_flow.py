@@ -140,6 +140,12 @@ def test_row_order_is_irrelevant(paths, seed):
         pd.testing.assert_frame_equal(table(frame), table(mixed))
 
 
+def test_a_period_before_every_stay_gains_nothing():
+    early = Period("2020", date(2020, 1, 1), date(2020, 12, 31))
+    table = what_if.gains(visits([(["One", "Two"], "won"), (["One"], "lost")]), period=early)
+    assert table["n"].tolist() == [0, 0] and table["gained_win_count"].isna().all()
+
+
 def test_companies_that_stick_together_widen_the_interval():
     paths = [(["One"], "won" if number // 8 % 2 else "lost") for number in range(400)]
     frame = visits(paths)
