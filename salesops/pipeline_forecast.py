@@ -6,6 +6,7 @@ this week of past quarters. What is not known of the chances, and how far whole 
 better or worse than their deals promised, differs from play to play.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +26,8 @@ _CHANGES = (0.1, 10.0)  # final over known amount: beyond them one of the two is
 _CALM, _FARTHEST = 12, 9.0  # quarters that fell as far as they should, counted in; most one quarter counts
 _LEARNT = 2  # quarters' worth of distance taken up by learning chances and amounts from the same quarters
 _CHUNK = 2_000_000  # random numbers held at once
+ToCome = Callable[[Case], pd.Series | None]
+
 _MIDDLE = 0.05  # on either side of the median: the plays that say what it is made of
 
 
@@ -44,7 +47,9 @@ class Outlook(NamedTuple):
     n_quarters: int
 
 
-def outlook(case: Case, *, draws: int = DRAWS, seed: int = 0, learn=win_chances.learn) -> Outlook | None:
+def outlook(
+    case: Case, *, draws: int = DRAWS, seed: int = 0, learn=win_chances.learn, to_come: ToCome | None = None
+) -> Outlook | None:
     """The quarter played through; None where past quarters teach too little.
 
     The distance of each play from the median is then stretched by the square root of
@@ -60,6 +65,9 @@ def outlook(case: Case, *, draws: int = DRAWS, seed: int = 0, learn=win_chances.
         How many plays, and the seed of their chance.
     learn
         `win_chances.learn`, or `win_chances.tabled`.
+    to_come
+        What the deals not created yet follow: a function that of a case gives a series by quarter's label, past ones
+        and its own, such as `deals_to_come.follower`. The deals created in 91 days, where empty or None is given.
 
     References
     ----------
@@ -86,14 +94,15 @@ def outlook(case: Case, *, draws: int = DRAWS, seed: int = 0, learn=win_chances.
     play, deal = _wins(chance, world, random)
     amount = _final_amounts(case, learnt, deal, random)
     opened = np.bincount(play, amount, draws)
-    late, n_late = _late(case, learnt, (level - level.mean())[world], random)
-    stretch = _stretch(case, learnt, level.std())
+    expected = _late_expected(case, learnt, None if to_come is None else to_come(case))
+    late, n_late = _late(expected, (level - level.mean())[world], random)
+    stretch = _stretch(case, learnt, expected, level.std())
     rest, middle = opened + late, np.median(opened + late)
     total = case.won_so_far + np.maximum(middle + stretch * (rest - middle), np.minimum(rest, 0))
     return Outlook(case, total, opened, late, n_late, play, deal, amount, chance, stretch, len(learnt.quarters))
 
 
-def pipeline(case: Case, *, seed: int = 0) -> np.ndarray:
+def pipeline(case: Case, *, seed: int = 0, to_come: ToCome | None = None) -> np.ndarray:
     """Draws of the quarter's bookings by `outlook`: a method for the backtest; one missing draw where it is None.
 
     Examples
@@ -103,11 +112,11 @@ def pipeline(case: Case, *, seed: int = 0) -> np.ndarray:
     >>> pipeline(SimpleNamespace(week=1, now=nothing, past=nothing), seed=0)
     array([nan])
     """
-    found = outlook(case, seed=seed)
+    found = outlook(case, seed=seed, to_come=to_come)
     return np.full(1, np.nan) if found is None else found.total
 
 
-def stage_table(case: Case, *, seed: int = 0) -> np.ndarray:
+def stage_table(case: Case, *, seed: int = 0, to_come: ToCome | None = None) -> np.ndarray:
     """The same with the chances of `win_chances.landmark_table`, which can be looked up by hand.
 
     Examples
@@ -117,7 +126,7 @@ def stage_table(case: Case, *, seed: int = 0) -> np.ndarray:
     >>> stage_table(SimpleNamespace(week=1, now=nothing, past=nothing), seed=0)
     array([nan])
     """
-    found = outlook(case, seed=seed, learn=win_chances.tabled)
+    found = outlook(case, seed=seed, learn=win_chances.tabled, to_come=to_come)
     return np.full(1, np.nan) if found is None else found.total
 
 
@@ -401,35 +410,45 @@ def _final_amounts(case: Case, learnt: Learnt, deal: np.ndarray, random: np.rand
     return known * picked
 
 
-def _late_rates(case: Case, learnt: Learnt) -> tuple[np.ndarray, float, np.ndarray]:
-    """Late wins expected in each past quarter, late wins per deal created of late, and the amounts of all of them."""
+class _Late(NamedTuple):
+    """Late wins expected in each past quarter and in this one, and the amounts of all past ones."""
+
+    past: np.ndarray
+    now: float
+    amounts: np.ndarray
+
+
+def _late_expected(case: Case, learnt: Learnt, said: pd.Series | None) -> _Late:
+    """As many as before for each deal created of late or, where something is said, for each that it expects."""
     past = case.late[case.late["week"] == learnt.week].set_index("period").reindex(learnt.quarters).fillna(0.0)
     made = case.late_deals
     amounts = made.loc[made["week"] == learnt.week, "amount"].dropna().to_numpy(dtype=float)
-    rate = past["n"].sum() / max(past["n_created"].sum(), 1.0)
-    return rate * past["n_created"].to_numpy(dtype=float), rate, amounts
+    base, now = (past["n_created"], case.n_created) if said is None else (said.reindex(past.index), said.iloc[-1])
+    known = base.notna()
+    rate = past["n"][known].sum() / (base[known].sum() or 1.0)
+    # A quarter of which nothing is said is taken for a usual one.
+    return _Late(rate * base.fillna(base.mean()).to_numpy(dtype=float), float(rate * now), amounts)
 
 
-def _late(case: Case, learnt: Learnt, level: np.ndarray, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Amount and number of the wins still to be created, play by play; as many per deal created of late as before."""
-    expected, rate, amounts = _late_rates(case, learnt)
-    seen = expected.sum()
+def _late(expected: _Late, level: np.ndarray, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Amount and number of the wins still to be created, play by play."""
+    seen, amounts = expected.past.sum(), expected.amounts
     if not len(amounts) or seen == 0:
         return np.zeros(len(level)), np.zeros(len(level), dtype=np.int64)
-    mean = rate * case.n_created * random.gamma(seen, 1 / seen, len(level)) * np.exp(level - level.var() / 2)
+    mean = expected.now * random.gamma(seen, 1 / seen, len(level)) * np.exp(level - level.var() / 2)
     n = random.poisson(mean)
     picked = amounts[random.integers(0, len(amounts), n.sum())]
     return np.bincount(np.repeat(np.arange(len(n)), n), picked, len(n)), n
 
 
-def _stretch(case: Case, learnt: Learnt, level_deviation: float) -> float:
+def _stretch(case: Case, learnt: Learnt, late: _Late, level_deviation: float) -> float:
     """How much farther than simulated the past quarters fell from what was expected at this week; see `outlook`."""
     ratio, _, usual = _past_changes(case, learnt)
     rows, p, n = case.past.iloc[learnt.at], expit(learnt.past_odds), len(learnt.quarters)
     amount = rows["amount"].to_numpy(dtype=float, na_value=np.nan)
     amount = np.where(amount > 0, amount, usual)
     mean, square = (ratio.mean(), (ratio**2).mean()) if len(ratio) else (1.0, 1.0)
-    late, _, amounts = _late_rates(case, learnt)
+    late, amounts = late.past, late.amounts
     typical, typical_square = (amounts.mean(), (amounts**2).mean()) if len(amounts) else (0.0, 0.0)
 
     def by_quarter(values):
