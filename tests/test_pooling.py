@@ -51,3 +51,10 @@ def test_order_and_units_do_not_matter():
     np.testing.assert_allclose(found, turned[::-1], rtol=1e-9)
     np.testing.assert_allclose(found, scaled * 1000, rtol=1e-9)
     assert (found["mean_low"] < found["mean"]).all() and (found["mean"] < found["mean_high"]).all()
+
+
+def test_a_rising_prior_draws_less_and_is_flat_by_default():
+    flat, rising = pooling.pooled_means(EFFECT, ERROR), pooling.pooled_means(EFFECT, ERROR, power=1.0)
+    pd.testing.assert_frame_equal(flat, pooling.pooled_means(EFFECT, ERROR, power=0.0))
+    assert rising["mean"].std() > flat["mean"].std()
+    assert ((rising["mean_high"] - rising["mean_low"]) > (flat["mean_high"] - flat["mean_low"])).all()

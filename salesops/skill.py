@@ -1,0 +1,326 @@
+"""Skill, luck and mix: how far reps differ once chance and the deals they had are taken out."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from salesops import checks, words
+from salesops.periods import Period
+from salesops.stats import encoding, hierarchical, proportions
+
+FACTORS = (
+    "segment", "opportunity_type", "product", "region", "territory", "lead_source", "is_partner", "size_band", "amount",
+)  # fmt: skip
+CALLED = 0.8  # chance of being in a quarter from which it is said
+DOUBT = 0.02  # p-value of "all alike" from which reps count as alike, and nobody is said to be in a quarter
+
+_REP = "owner_id"
+_LEAST_FILLED = 0.5
+_OWN = 0.8  # share of a level's deals from which it is one rep's
+_MOST_OWN = 0.3  # share of the deals in such levels from which a factor tells reps rather than deals
+_RATIOS = ("won_ratio", "won_ratio_low", "won_ratio_high")
+_RATES = ("comparable_win_rate", "comparable_win_rate_low", "comparable_win_rate_high")
+_RANKS = ("skill_rank", "skill_rank_low", "skill_rank_high")
+_QUARTERS = ("top_quarter_probability", "bottom_quarter_probability")
+
+
+class Comparison(NamedTuple):
+    """Reps one by one, and how much they differ at all."""
+
+    reps: pd.DataFrame
+    spread: pd.DataFrame
+
+
+def mix_factors(deals: pd.DataFrame, *, factors: Sequence[str] = FACTORS) -> pd.DataFrame:
+    """Which facts about a deal its chance may be judged by, and why the others may not.
+
+    A fact that goes with one rep only, such as a territory one rep works alone, tells who sold rather than
+    what was sold: judged by it, every rep would be as expected.
+
+    Parameters
+    ----------
+    deals
+        With ``owner_id`` and any of `factors`.
+    factors
+        Columns to look at; those the deals do not have are left out.
+
+    Returns
+    -------
+    DataFrame
+        One row per factor found: ``factor``, ``n`` (deals with a rep), ``n_levels`` (distinct values),
+        ``filled_rate``, ``own_rate`` (share of the deals in levels of which one rep has 80 % or more; missing for
+        a number) and ``reason`` (missing: may be used).
+
+    Examples
+    --------
+    >>> deals = pd.DataFrame({"owner_id": ["U1", "U1", "U2", "U2"] * 10, "segment": ["SMB", "Mid"] * 20,
+    ...     "territory": ["North", "North", "South", "South"] * 10, "product": "one"})
+    >>> mix_factors(deals)[["factor", "own_rate", "reason"]].values.tolist()
+    [['segment', 0.0, nan], ['product', 0.0, 'has one value only'], ['territory', 1.0, "is mostly one rep's"]]
+    """
+    checks.require_columns(deals, [_REP], where="skill")
+    rows = deals[deals[_REP].notna()]
+    columns = ["factor", "n", "n_levels", "filled_rate", "own_rate", "reason"]
+    found = [_described(rows, name) for name in dict.fromkeys(factors) if name in deals]
+    return pd.DataFrame(found, columns=columns).astype({"reason": "str"})
+
+
+def win_skill(
+    deals: pd.DataFrame,
+    *,
+    factors: Sequence[str] | None = None,
+    confidence: float = 0.95,
+    min_n: int = checks.MIN_N,
+    draws: int = hierarchical.DRAWS,
+    seed: int = 0,
+) -> Comparison:
+    """Wins of each rep against those the company as a whole would have had from the same deals, drawn in for chance.
+
+    The log odds of a deal are what `factors` say plus its rep's own part, which is a draw from one normal
+    distribution for all reps; both are estimated together and the spread is integrated over, so that a rep with few
+    deals is drawn to the others and the intervals hold what is not known of the spread (`stats.hierarchical`).
+
+    Parameters
+    ----------
+    deals
+        Closed deals of the window, with ``owner_id`` (who has the credit), ``is_won`` and `factors`; open ones are
+        left out. A missing owner has a row, but is compared with nobody.
+    factors
+        What a deal's chance is judged by; those of `mix_factors` by default. Give only what was known before the end.
+    confidence
+        Level of the intervals.
+    min_n
+        Deals below which nobody is said to be in a quarter.
+    draws, seed
+        Of the ranks.
+
+    Returns
+    -------
+    Comparison
+        ``reps``: one row per rep by id: ``owner_id``, ``n``, ``won_count``, ``win_rate``, ``expected_win_count``,
+        ``won_ratio``, ``comparable_win_rate``, ``skill_rank`` (of ``n_compared`` reps, 1 the best), with their
+        limits, ``top_quarter_probability``, ``bottom_quarter_probability`` and ``call`` (top quarter, bottom quarter
+        or missing): above 80 %, with `min_n` deals, and only for those without whom the others differ no more than
+        chance makes them. A quarter is rounded down. ``spread``: one row: ``n`` (deals), ``n_reps``,
+        ``win_rate_spread`` with limits, ``p_value`` that all are alike and ``is_beyond_chance``.
+
+    Metrics
+    -------
+    expected_win_count : count, closed, none, -, is_won
+        Wins the company as a whole would have had from the rep's deals, given what they were.
+    won_ratio : ratio, closed, higher, -, is_won
+        Wins over expected wins, drawn in towards the other reps' as far as chance explains the distance.
+    comparable_win_rate : rate, closed, higher, -, is_won
+        Win rate the rep would have with the company's deals, drawn in likewise.
+    skill_rank : count, closed, none, -, is_won
+        Place among all reps by comparable win rate; the middle of the places that are likely.
+    top_quarter_probability : rate, closed, none, -, is_won
+        Chance that the rep's true comparable win rate is among the highest quarter.
+    bottom_quarter_probability : rate, closed, none, -, is_won
+        Chance that the rep's true comparable win rate is among the lowest quarter.
+    win_rate_spread : points, closed, none, -, is_won
+        Standard deviation of the reps' true comparable win rates: what is left without chance and mix.
+
+    Notes
+    -----
+    Deals of one rep count as independent: where one company brings many that are won together, limits are too
+    narrow. Deals lost soon close before deals won slowly, so a rep's first months look worse than they are. A fact
+    about the deals that is not among the factors is laid to the rep.
+
+    References
+    ----------
+    Goldstein & Spiegelhalter (1996), J. R. Statist. Soc. A 159:385-443; Normand, Glickman & Gatsonis (1997), J. Am.
+    Stat. Assoc. 92:803-814.
+
+    Examples
+    --------
+    >>> deals = pd.DataFrame({"owner_id": np.repeat(["U1", "U2", "U3", "U4"], 100),
+    ...     "is_won": np.concatenate([np.arange(100) < won for won in (60, 31, 30, 29)])})
+    >>> found = win_skill(deals)
+    >>> found.reps[["owner_id", "expected_win_count", "won_ratio", "comparable_win_rate", "call"]].round(2)
+      owner_id  expected_win_count  won_ratio  comparable_win_rate         call
+    0       U1                37.5       1.57                 0.59  top quarter
+    1       U2                37.5       0.84                 0.31          NaN
+    2       U3                37.5       0.81                 0.30          NaN
+    3       U4                37.5       0.79                 0.29          NaN
+    >>> found.spread.round(2)[["n", "n_reps", "win_rate_spread", "is_beyond_chance"]]
+         n  n_reps  win_rate_spread  is_beyond_chance
+    0  400       4             0.18              True
+    """
+    rows, used = closed_deals(deals, factors)
+    table = _counts(rows, confidence)
+    known = rows[rows[_REP].notna()]
+    if known.empty:
+        return Comparison(table.assign(**_unknown(table)), _spread(known, None, confidence))
+    codes, reps = pd.factorize(known[_REP], sort=True)
+    found = hierarchical.grouped_outcomes(
+        codes, known["is_won"], mix_columns(known, used), draws=draws, doubt=DOUBT, seed=seed
+    )
+    spread = _spread(known, found, confidence)
+    judged = _judged(found, confidence).set_axis(reps).reindex(table[_REP]).reset_index(drop=True)
+    table = table.assign(**judged, n_compared=len(reps))
+    is_apart = pd.Series(found.is_apart, index=reps).reindex(table[_REP], fill_value=False).to_numpy()
+    may = (table["n"] >= min_n) & is_apart & (len(reps) >= 4)
+    calls = [may & (table[chance] > CALLED) for chance in _QUARTERS]
+    return Comparison(table.assign(call=_text(np.select(calls, ["top quarter", "bottom quarter"], ""))), spread)
+
+
+def closed_deals(deals: pd.DataFrame, factors: Sequence[str] | None = None) -> tuple[pd.DataFrame, list[str]]:
+    """The closed deals, and what their chances may be judged by: `factors`, or those `mix_factors` finds usable.
+
+    Examples
+    --------
+    >>> deals = pd.DataFrame({"owner_id": "U1", "is_closed": [True, True, False], "is_won": [True, False, False],
+    ...     "amount": [1.0, 2.0, 3.0]})
+    >>> rows, used = closed_deals(deals)
+    >>> len(rows), used
+    (2, ['amount'])
+    """
+    checks.require_columns(deals, [_REP, "is_won"], where="skill")
+    rows = deals[deals["is_closed"].astype(bool)] if "is_closed" in deals else deals
+    if factors is not None:
+        checks.require_columns(rows, factors, where="skill")
+        return rows.reset_index(drop=True), list(factors)
+    table = mix_factors(rows)
+    return rows.reset_index(drop=True), table.loc[table["reason"].isna(), "factor"].tolist()
+
+
+def mix_columns(rows: pd.DataFrame, factors: Sequence[str]) -> np.ndarray:
+    """The factors as numbers of one scale, one row per deal; see `stats.encoding`.
+
+    Examples
+    --------
+    >>> mix_columns(pd.DataFrame({"amount": [1.0, 3.0]}), ["amount"]).tolist()
+    [[-1.0], [1.0]]
+    """
+    columns, every = encoding.coded(rows, factors), np.arange(len(rows))
+    return encoding.encode(encoding.learn(columns, every), columns, every)
+
+
+def difference_sentence(spread: pd.DataFrame, window: Period) -> str:
+    """Whether reps win more or less often than chance and their deals explain; nobody is named.
+
+    Examples
+    --------
+    >>> from datetime import date
+    >>> year = Period("2026", date(2026, 1, 1), date(2026, 12, 31))
+    >>> row = {"n_reps": 30, "n": 1900, "win_rate_spread": 0.05, "win_rate_spread_low": 0.03,
+    ...     "win_rate_spread_high": 0.08, "is_beyond_chance": True}
+    >>> difference_sentence(pd.DataFrame([row]), year)
+    'Reps truly differ in 2026: given the same deals, two thirds of the 30 win within 5 points of the middle \
+(likely between 3 points and 8 points).'
+    >>> difference_sentence(pd.DataFrame([row | {"is_beyond_chance": False}]), year)
+    'Given the deals they had, the differences between the win rates of 30 reps in 2026 are no larger than chance \
+would make them.'
+    >>> difference_sentence(pd.DataFrame([row | {"n_reps": 1}]), year)
+    'Fewer than two reps closed deals in 2026, so there is nobody to compare.'
+    """
+    row, when = spread.iloc[0], window.when
+    if row["n_reps"] < 2:
+        return f"Fewer than two reps closed deals {when}, so there is nobody to compare."
+    if not row["is_beyond_chance"]:
+        compared = f"the differences between the win rates of {row['n_reps']:.0f} reps {when}"
+        return f"Given the deals they had, {compared} are no larger than chance would make them."
+    ends = (words.points(row[f"win_rate_spread_{end}"]) for end in ("low", "high"))
+    near = f"within {words.points(row['win_rate_spread'])} of the middle (likely between {' and '.join(ends)})"
+    return f"Reps truly differ {when}: given the same deals, two thirds of the {row['n_reps']:.0f} win {near}."
+
+
+def call_sentences(reps: pd.DataFrame, *, label: str = "name") -> list[str]:
+    """Who is very likely in the top or the bottom quarter, in the order of the table; nobody, if so.
+
+    Parameters
+    ----------
+    reps
+        Of `win_skill`, with a column `label` to call them by: names, initials or codes, as the people policy says.
+    label
+        That column.
+
+    Examples
+    --------
+    >>> reps = pd.DataFrame({"name": ["Ann", "Bo", "Cy"], "call": ["top quarter", None, "top quarter"],
+    ...     "n_compared": 12})
+    >>> call_sentences(reps)
+    ['Ann and Cy are very likely in the quarter of 12 reps who win most often from the same deals.']
+    >>> call_sentences(reps.assign(call=None))
+    ['Of none of 12 reps can it be said that they are in the top or the bottom quarter.']
+    """
+    checks.require_columns(reps, [label, "call", "n_compared"], where="skill")
+    n = f"{reps['n_compared'].max() if len(reps) else 0:.0f}"
+    said = []
+    for call, word in (("top quarter", "most"), ("bottom quarter", "least")):
+        who = [words.group(name) for name in reps.loc[reps["call"] == call, label]]
+        listed = " and ".join(filter(None, [", ".join(who[:-1]), *who[-1:]]))
+        verb = "is" if len(who) == 1 else "are"
+        tail = f"very likely in the quarter of {n} reps who win {word} often from the same deals."
+        said += [f"{listed} {verb} {tail}"] if who else []
+    return said or [f"Of none of {n} reps can it be said that they are in the top or the bottom quarter."]
+
+
+def _described(rows: pd.DataFrame, name: str) -> dict[str, object]:
+    column = rows[name]
+    n_levels, filled = int(column.nunique(dropna=False)), float(column.notna().mean()) if len(column) else np.nan
+    own = np.nan if _is_number(column) else _own_rate(rows[_REP], column)
+    reason = None
+    if n_levels < 2:
+        reason = "has one value only"
+    elif filled < _LEAST_FILLED:
+        reason = "is too rarely filled"
+    elif own > _MOST_OWN:
+        reason = "is mostly one rep's"
+    found = {"factor": name, "n": len(rows), "n_levels": n_levels, "filled_rate": filled}
+    return found | {"own_rate": own, "reason": reason}
+
+
+def _is_number(column: pd.Series) -> bool:
+    return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+
+
+def _own_rate(rep: pd.Series, column: pd.Series) -> float:
+    """Share of the deals in levels of which one rep has nearly all."""
+    counts = pd.crosstab(pd.factorize(column, use_na_sentinel=False)[0], rep.to_numpy()).to_numpy()
+    n = counts.sum(axis=1)
+    return float(n[counts.max(axis=1, initial=0) >= _OWN * n].sum() / max(n.sum(), 1))
+
+
+def _counts(rows: pd.DataFrame, confidence: float) -> pd.DataFrame:
+    table = rows.groupby(_REP, dropna=False)["is_won"].agg(n="size", won_count="sum").reset_index()
+    table = table.astype({"n": int, "won_count": int})
+    low, high = proportions.wilson_interval(table["won_count"], table["n"], confidence)
+    return table.assign(win_rate=table["won_count"] / table["n"], win_rate_low=low, win_rate_high=high)
+
+
+def _judged(found: hierarchical.Posterior, confidence: float) -> pd.DataFrame:
+    ratios, rates = hierarchical.ratio_summary(found, confidence), hierarchical.rate_summary(found, confidence)
+    places, tail = hierarchical.ranks(found), (1 - confidence) / 2
+    n = places.shape[1]
+    rank = np.quantile(places, [0.5, tail, 1 - tail], axis=0, method="inverted_cdf").astype(float)
+    quarter = max(n // 4, 1)
+    chances = [(places <= quarter).mean(axis=0), (places > n - quarter).mean(axis=0)]
+    names = ("expected_win_count", *_RATIOS, *_RATES, *_RANKS, *_QUARTERS)
+    return pd.DataFrame(dict(zip(names, [found.expected, *ratios, *rates, *rank, *chances], strict=True)))
+
+
+def _unknown(table: pd.DataFrame) -> dict[str, object]:
+    names = ("expected_win_count", *_RATIOS, *_RATES, *_RANKS, *_QUARTERS)
+    return dict.fromkeys(names, np.nan) | {"n_compared": 0, "call": _text(np.full(len(table), ""))}
+
+
+def _text(values: np.ndarray) -> pd.Series:
+    column = pd.Series(values, dtype="str")
+    return column.where(column != "")
+
+
+def _spread(known: pd.DataFrame, found: hierarchical.Posterior | None, confidence: float) -> pd.DataFrame:
+    mean, low, high, p_value = [np.nan] * 4
+    if found is not None and len(found.n) > 1:
+        tail, order = (1 - confidence) / 2, np.argsort(found.spread)
+        upto = np.cumsum(found.spread_weight[order]) - found.spread_weight[order] / 2
+        mean, p_value = found.spread @ found.spread_weight, found.p_value
+        low, high = np.interp([tail, 1 - tail], upto, found.spread[order])
+    return pd.DataFrame([{
+        "n": len(known), "n_reps": known[_REP].nunique(), "win_rate_spread": mean, "win_rate_spread_low": low,
+        "win_rate_spread_high": high, "p_value": p_value, "is_beyond_chance": bool(p_value < DOUBT),
+    }])  # fmt: skip
