@@ -378,7 +378,7 @@ def group(name: object, column: str = "") -> str:
     """
     if is_missing(name):
         return NO_GROUP
-    if column == "model":
+    if column in ("model", "other"):
         return _METHODS.get(str(name), str(name))
     if column in _OF_COLUMNS:
         return label(str(name))
