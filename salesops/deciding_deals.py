@@ -117,11 +117,11 @@ def deal_sentence(
     >>> deal_sentence(deals)
     'Half of what is expected of the 3 open deals comes from one of them.'
     >>> deal_sentence(deals[:0])
-    'No deal is open.'
+    'No open deal has a chance that can be told.'
     """
     n = len(deals)
     if n == 0:
-        return "No deal is open."
+        return "No open deal has a chance that can be told."
     if target is not None and not pd.isna(target):
         return _target_sentence(deals, words.amount(target, currency, compact=True), words.rate(wanted))
     total = deals["deal_contribution_amount"].sum()

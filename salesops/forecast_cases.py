@@ -157,7 +157,7 @@ def cases(
     DataError
         A missing column, or the same deal twice.
     ParameterError
-        A week outside 1 to 13.
+        No week, or one outside 1 to 13.
 
     Notes
     -----
@@ -183,6 +183,8 @@ def cases(
     >>> late.now["opportunity_id"].tolist(), late.won_so_far
     (['B'], 80.0)
     """
+    if not len(weeks):
+        raise checks.ParameterError("weeks: none is given. Name weeks of a quarter, e.g. 1, 5, 9.")
     strange = [week for week in weeks if not 1 <= week <= WEEKS]
     if strange:
         raise checks.ParameterError(f"weeks: {checks.examples(strange)} outside 1 to {WEEKS}. Name weeks of a quarter.")

@@ -109,4 +109,4 @@ def test_sentences_of_every_kind():
     assert say(deals[:1]) == "One deal is open."
     nothing = deals.assign(deal_contribution_amount=0.0)
     assert say(nothing) == "Nothing is expected of the 5 open deals in the quarter."
-    assert say(deals[:0], target=900) == "No deal is open."
+    assert say(deals[:0], target=900) == "No open deal has a chance that can be told."

@@ -252,6 +252,8 @@ def test_errors_say_what_to_do():
     options = {"stages": STAGES, "as_of": date(2026, 9, 30)}
     with pytest.raises(checks.ParameterError, match=r"weeks: 14, 0 outside 1 to 13. Name weeks of a quarter."):
         forecast_cases.cases(deals, history, weeks=(1, 14, 0), **options)
+    with pytest.raises(checks.ParameterError, match=r"weeks: none is given"):
+        forecast_cases.cases(deals, history, weeks=(), **options)
     with pytest.raises(checks.DataError, match=r"1 rows repeat an opportunity_id .O.. Keep one row per deal"):
         forecast_cases.cases(pd.concat([deals, deals]), history, **options)
     with pytest.raises(checks.DataError, match=r"stage_history: missing column .'seq'."):
