@@ -3,6 +3,7 @@
 Run with ``make bench NAME=skill``.
 """
 
+from datetime import date
 from functools import partial
 from multiprocessing import Pool
 
@@ -11,15 +12,21 @@ import pandas as pd
 from scipy.special import expit, logit
 from scipy.stats import spearmanr
 
-from salesops import skill, skill_funnel, typical_wins
+from salesops import pipeline, rep_performance, skill, skill_funnel, typical_wins
+from salesops.crm import sample
+from salesops.periods import Period
 
-REPS, TERRITORIES, CALLS, DRAWS = 30, 10, 2_000, 1_600  # more where calls are counted
+REPS, TERRITORIES, CALLS, DRAWS = 30, 10, 2_400, 1_600  # more where calls are counted
+SEEDS = 100  # sample companies with a planted rep, and as many without
 MEAN = 0.28
+PLANTED = "U-008"  # `sample.truth().outlier_rep`
+EIGHT_QUARTERS = Period("eight quarters", date(2024, 10, 1), date(2026, 9, 30))
 
 
 def main() -> None:
     print(f"{'what':<62}{'cell':<40}{'figure':>8}{'± 2 se':>9}")
     with Pool(2) as pool:
+        companies(pool)
         unlike(pool)
         alike(pool)
         confounded(pool)
@@ -86,6 +93,10 @@ def one_company(seed: int, *, spread: float) -> dict[str, float]:
 
 
 def confounded(pool: Pool) -> None:
+    """Territories are twice, or three times, as unlike as reps: one deviation out they win 18 and 41 %, or 14 and 49 %.
+
+    What adjusting gains over raw rates grows with how unlike the territories are, and with how seldom reps meet there.
+    """
     for unlike_by in (0.6, 0.9):
         found = pd.DataFrame(pool.imap_unordered(partial(one_confounded, unlike_by=unlike_by), range(DRAWS), 10))
         cell = f"30 reps sd 0.3, 10 territories {unlike_by}"
@@ -138,6 +149,35 @@ def level_of(chance: np.ndarray, total: float) -> float:
         p = expit(chance + level)
         level += (total - p.sum()) / (p * (1 - p)).sum()
     return level
+
+
+def companies(pool: Pool) -> None:
+    """The sample at its default size, eight quarters, renewals apart: one rep in forty wins 26 points more often."""
+    for null in (False, True):
+        found = pd.DataFrame(pool.imap_unordered(partial(one_sample, null=null), range(SEEDS), 2))
+        cell = "null sample" if null else "sample with its planted rep"
+        show("the planted rep is called", cell, found["planted"])
+        show("the planted rep is called and nobody else", cell, found["alone"])
+        show("anybody else is called, a company", cell, found["others"])
+        show("nobody is called", cell, found["nobody"])
+        show("differences found beyond chance", cell, found["beyond"])
+        show("deals of the rep (planted in the one)", cell, found["n"])
+        show("wins of the rep over expected wins, as seen", cell, found["won"], found["expected"])
+
+
+def one_sample(seed: int, *, null: bool) -> dict[str, float]:
+    tables = sample.tables(seed=seed, null=null)
+    deals = tables["opportunities"].query("opportunity_type != 'renewal'")
+    deals = rep_performance.credited(deals, stage_history=tables["stage_history"], reps=tables["reps"])
+    found = skill.win_skill(pipeline.closed_in(pipeline.qualified(deals), EIGHT_QUARTERS), seed=seed)
+    planted = found.reps["owner_id"] == PLANTED
+    called = found.reps["call"].notna()
+    return {
+        "planted": (called & planted).sum(), "others": (called & ~planted).sum(), "nobody": ~called.any(),
+        "alone": (called & planted).any() & ~(called & ~planted).any(),
+        "beyond": found.spread["is_beyond_chance"].iloc[0],
+        **found.reps.loc[planted, ["n", "won_count", "expected_win_count"]].iloc[0].set_axis(["n", "won", "expected"]),
+    }  # fmt: skip
 
 
 def amounts(pool: Pool) -> None:

@@ -9,6 +9,7 @@ from scipy.stats import t as student
 
 from salesops import checks, words
 from salesops.forecast_cases import Case, cutoff_of
+from salesops.periods import Period
 from salesops.reference_forecasts import last_words, past_quarters, said_category
 from salesops.stats import accuracy, bootstrap, pooling
 
@@ -33,7 +34,7 @@ def forecast_record(tested: pd.DataFrame, *, model: str) -> pd.DataFrame:
     -------
     DataFrame
         One row per quarter and week: ``model, period, period_start, period_end, week, cutoff_date``, ``n`` (1),
-        ``week_forecast_amount`` with limits that four of five quarters should keep, ``quarter_bookings_amount``,
+        ``week_forecast_amount`` with limits at ``level``, ``quarter_bookings_amount``,
         ``week_error_rate``.
 
     Metrics
@@ -61,9 +62,9 @@ def forecast_record(tested: pd.DataFrame, *, model: str) -> pd.DataFrame:
     told = {"predicted": "week_forecast_amount", "predicted_low_80": "week_forecast_amount_low",
             "predicted_high_80": "week_forecast_amount_high", "actual": "quarter_bookings_amount"}  # fmt: skip
     rate = (mine["predicted"] - mine["actual"]) / mine["actual"].where(mine["actual"] != 0)
-    table = mine.rename(columns=told).assign(n=1, week_error_rate=rate)
+    table = mine.rename(columns=told).assign(n=1, week_error_rate=rate, level=0.8)
     return table[["model", "period", "period_start", "period_end", "week", "cutoff_date", "n", "week_forecast_amount",
-                  "week_forecast_amount_low", "week_forecast_amount_high", "quarter_bookings_amount",
+                  "week_forecast_amount_low", "week_forecast_amount_high", "level", "quarter_bookings_amount",
                   "week_error_rate"]]  # fmt: skip
 
 
@@ -247,6 +248,63 @@ def lean_sentence(table: pd.DataFrame, *, week: int = 5, person: str = "owner_id
         _people(chosen[chosen["shrunk_lean_rate"] <= 0], "too little", person),
     ]
     return f"{stated}; beyond chance {' and '.join(_verbs([part for part in parts if part]))}."
+
+
+def revenue(actuals: pd.DataFrame, period: Period, *, measure: str = "amount") -> float:
+    """Finance's revenue of a period; missing where it is not known whole, or money is measured otherwise.
+
+    The company's own figures, or where there are none the sum over the regions. It is whole where the period has as
+    many of finance's dates as the fullest of its kind has.
+
+    Parameters
+    ----------
+    actuals
+        ``measure, scope_kind, period_start, amount``; rows of measure ``revenue`` count.
+    period
+        A quarter.
+    measure
+        Which money the report counts; revenue stands beside ``amount`` only.
+
+    Examples
+    --------
+    >>> from datetime import date
+    >>> months = pd.to_datetime(["2026-04-01", "2026-05-01", "2026-06-01", "2026-07-01"])
+    >>> actuals = pd.DataFrame({"measure": "revenue", "scope_kind": "company", "period_start": months, "amount": 10.0})
+    >>> q2, q3 = (Period(f"2026Q{n}", date(2026, 3 * n - 2, 1), date(2026, 3 * n, 30)) for n in (2, 3))
+    >>> revenue(actuals, q2), revenue(actuals, q3)
+    (30.0, nan)
+    """
+    rows = actuals[actuals["measure"].eq("revenue") & actuals["amount"].notna()]
+    own = rows[rows["scope_kind"].eq("company")]
+    rows = own if len(own) else rows[rows["scope_kind"].eq("region")]
+    mine = rows[period.contains(rows["period_start"])]
+    dates = pd.Series(rows["period_start"].unique())
+    most = max((period.days // max(int(gap), 1) for gap in dates.sort_values().diff().dt.days.dropna()), default=1)
+    if measure != "amount" or mine.empty or mine["period_start"].nunique() < most:
+        return np.nan
+    return float(mine["amount"].sum())
+
+
+def booked_outside(every: pd.DataFrame, counted: pd.DataFrame, period: Period) -> float:
+    """Amount won in a period of deals that a report does not count, such as renewals.
+
+    Parameters
+    ----------
+    every, counted
+        All deals, and those of the report: ``opportunity_id, is_won, close_date, amount``.
+    period
+        When they were won.
+
+    Examples
+    --------
+    >>> from datetime import date
+    >>> every = pd.DataFrame({"opportunity_id": ["a", "b"], "is_won": True, "amount": [5.0, 7.0],
+    ...                       "close_date": pd.to_datetime("2026-05-02")})
+    >>> booked_outside(every, every[:1], Period("2026Q2", date(2026, 4, 1), date(2026, 6, 30)))
+    7.0
+    """
+    others = every[~every["opportunity_id"].isin(counted["opportunity_id"])]
+    return float(others.loc[others["is_won"] & period.contains(others["close_date"]), "amount"].sum())
 
 
 def value_added(

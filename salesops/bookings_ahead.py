@@ -160,6 +160,36 @@ def group_forecasts(
     return table.rename(columns=names).assign(is_named=_is_clear(table, by))[columns]
 
 
+def total_ahead(table: pd.DataFrame) -> pd.DataFrame:
+    """The quarters ahead of the whole company: the total that its groups add up to, so that a page has one of them.
+
+    Parameters
+    ----------
+    table
+        Of `group_forecasts`.
+
+    Returns
+    -------
+    DataFrame
+        As of `forecast.series_ahead`: one row per quarter ahead, ``period``, ``period_start``, ``period_end``, ``n``
+        (quarters of history), ``series_forecast_amount`` with limits, ``level``.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"grouping": ["total", "region"], "period": "2026Q3", "period_start": date(2026, 7, 1),
+    ...     "period_end": date(2026, 9, 30), "n_quarters": 12, "group_forecast_amount": [50.0, 30.0],
+    ...     "group_forecast_amount_low": 20.0, "group_forecast_amount_high": 80.0, "level": 0.8})
+    >>> total_ahead(table)[["period", "n", "series_forecast_amount"]]
+       period   n  series_forecast_amount
+    0  2026Q3  12                    50.0
+    """
+    ends = ("", "_low", "_high")
+    names = {f"group_forecast_amount{end}": f"series_forecast_amount{end}" for end in ends} | {"n_quarters": "n"}
+    rows = table[table["grouping"].eq("total")].drop(columns="n", errors="ignore").rename(columns=names)
+    columns = [*_AHEAD, "n", *(f"series_forecast_amount{end}" for end in ends), "level"]
+    return rows[columns].reset_index(drop=True)
+
+
 def groups_sentence(table: pd.DataFrame, *, by: Sequence[str]) -> str:
     """Which groups should end the next quarter clearly above or below the same quarter a year before.
 

@@ -133,6 +133,7 @@ def forecast_gap(
     called: pd.Series | None = None,
     late: float = 0.0,
     revenue: float | None = None,
+    outside: float = 0.0,
 ) -> pd.DataFrame:
     """From what was forecast of a quarter to what was booked, part by part; the parts sum exactly, in cents.
 
@@ -156,15 +157,16 @@ def forecast_gap(
         due in the quarter, or where there are no categories all that were due.
     late
         Amount counted on of deals not created yet.
-    revenue
-        Finance's revenue of the quarter, for a last bar.
+    revenue, outside
+        Finance's revenue of the quarter, for a last bar; and what was booked of deals that this report leaves out but
+        finance does not (`outside`).
 
     Returns
     -------
     DataFrame
-        One row per part, in the order of a waterfall from ``forecast`` to ``bookings`` (and ``recognition``,
-        ``revenue``): ``period``, ``cutoff_date``, ``week``, ``part``, ``n`` (deals; missing where none are meant),
-        ``gap_part_amount``.
+        One row per part, in the order of a waterfall from ``forecast`` to ``bookings`` (and ``other
+        deals``, ``recognition``, ``revenue``): ``period``, ``cutoff_date``, ``week``, ``part``, ``n`` (deals; missing
+        where none are meant), ``gap_part_amount``.
 
     Raises
     ------
@@ -206,7 +208,9 @@ def forecast_gap(
             [LAST, int(deals["is_won"].sum()), booked]]  # fmt: skip
     if revenue is not None and not pd.isna(revenue):
         earned = _cents(pd.Series([revenue]))[0]
-        rows += [["recognition", None, earned - booked], ["revenue", None, earned]]
+        others = _cents(pd.Series([outside]))[0]
+        rows += [["other deals", None, others]] if others else []
+        rows += [["recognition", None, earned - booked - others], ["revenue", None, earned]]
     table = pd.DataFrame(rows, columns=["part", "n", "gap_part_amount"]).astype({"n": float, "gap_part_amount": float})
     table["gap_part_amount"] /= 100
     table.insert(0, "week", case.week)
@@ -215,8 +219,8 @@ def forecast_gap(
     return table
 
 
-def forecast_gaps(cases: list[Case], later: Case) -> pd.DataFrame:
-    """`forecast_gap` of every case whose end the later one knows, one under the other.
+def forecast_gaps(cases: list[Case], later: Case, **beside: float) -> pd.DataFrame:
+    """`forecast_gap` of every case whose end the later one knows, one under the other, with what stands beside them.
 
     Examples
     --------
@@ -225,7 +229,7 @@ def forecast_gaps(cases: list[Case], later: Case) -> pd.DataFrame:
     9
     """
     known = set(later.late["period"])
-    tables = [forecast_gap(each, later) for each in cases if each.period.label in known]
+    tables = [forecast_gap(each, later, **beside) for each in cases if each.period.label in known]
     columns = ["period", "cutoff_date", "week", "part", "n", "gap_part_amount"]
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns)
 

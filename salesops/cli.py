@@ -62,7 +62,11 @@ def _parser() -> argparse.ArgumentParser:
         help="set a parameter of every report, or of one as REPORT.NAME=VALUE; lists as a,b or [a, b]; may be repeated",
     )  # fmt: skip
     run.add_argument("--out", type=Path, metavar="DIR", help="folder of dated folders; default: reports")
-    run.add_argument("--for-each", metavar="COLUMN", help="one report for each value of a column of the opportunities")
+    run.add_argument(
+        "--for-each", metavar="COLUMN",
+        help="one report for each value of a column of the opportunities, or team; COLUMN=A,B for some values; "
+        "for owner_id and team each in a folder that names nobody else",
+    )  # fmt: skip
     _command(commands, "list", _list, "name every report")
     params = _command(commands, "params", _params, "show what a report takes: name, type, default, help")
     params.add_argument("report", metavar="REPORT", help="a name as `salesops list` shows it")

@@ -136,8 +136,9 @@ def competitors(
         One row per group and competitor, most faced first, the unknown last: `by`, ``competitor``,
         ``faced_count`` (open deals included), ``n`` (closed), ``won_count``, ``competitive_win_rate`` (Wilson),
         ``competitive_shrunk_win_rate`` (each drawn to the mean of the competitors as far as chance explains its
-        distance), ``n_others`` and ``others_win_rate`` (the deals compared with), ``competitive_win_rate_difference``
-        (points, 0-1), ``competitor_odds_ratio``, ``p_value`` (Holm over the competitors); estimates with limits.
+        distance), ``n_others_win_rate`` and ``others_win_rate`` (the deals compared with),
+        ``competitive_win_rate_difference`` (points, 0-1), ``competitor_odds_ratio``, ``p_value`` (Holm over the
+        competitors); estimates with limits.
 
     Metrics
     -------
@@ -194,8 +195,9 @@ def competitor_sentence(table: pd.DataFrame, fill: pd.DataFrame, *, brief: bool 
 
     Examples
     --------
-    >>> row = {"competitor": "Cobalt", "n": 210, "competitive_win_rate": 0.15, "n_others": 640, "others_win_rate": 0.26,
-    ...     "competitive_win_rate_difference": -0.11, "competitive_win_rate_difference_low": -0.16,
+    >>> row = {"competitor": "Cobalt", "n": 210, "competitive_win_rate": 0.15, "n_others_win_rate": 640,
+    ...     "others_win_rate": 0.26, "competitive_win_rate_difference": -0.11,
+    ...     "competitive_win_rate_difference_low": -0.16,
     ...     "competitive_win_rate_difference_high": -0.06, "p_value": 0.001, "is_named": True}
     >>> fill = pd.DataFrame({"outcome": ["won", "lost"], "n": [500, 900], "named_count": [300, 550]})
     >>> print(competitor_sentence(pd.DataFrame([row]), fill))
@@ -238,7 +240,7 @@ def grid_sentence(table: pd.DataFrame, by: str, *, brief: bool = False) -> str:
 
     Examples
     --------
-    >>> row = {"segment": "SMB", "competitor": "Cobalt", "n": 90, "competitive_win_rate": 0.1, "n_others": 300,
+    >>> row = {"segment": "SMB", "competitor": "Cobalt", "n": 90, "competitive_win_rate": 0.1, "n_others_win_rate": 300,
     ...     "others_win_rate": 0.3, "competitive_win_rate_difference": -0.2,
     ...     "competitive_win_rate_difference_low": -0.28,
     ...     "competitive_win_rate_difference_high": -0.12, "p_value": 0.001, "is_named": True}
@@ -289,7 +291,8 @@ def _matrix(deals: pd.DataFrame, held: list[str], min_n: int, confidence: float)
 
 def _compared(rivals: pd.DataFrame, held: list[str], min_n: int, confidence: float) -> pd.DataFrame:
     """Each competitor against the others; one that stands out is set apart and the rest compared again."""
-    columns = ["n_others", "others_win_rate", *(f"{name}{end}" for name in (_DIFFERENCE, _ODDS) for end in _ENDS)]
+    estimates = [f"{name}{end}" for name in (_DIFFERENCE, _ODDS) for end in _ENDS]
+    columns = ["n_others_win_rate", "others_win_rate", *estimates]
     n = rivals["competitor"].value_counts()
     left, found = sorted(n.index[n >= min_n]), {}
     while left:
@@ -307,7 +310,7 @@ def _compared(rivals: pd.DataFrame, held: list[str], min_n: int, confidence: flo
 def _contrast(pool: pd.DataFrame, name: str, alike: np.ndarray, confidence: float) -> dict[str, float]:
     """One competitor against all others of the pool, like for like."""
     is_here, won = (pool["competitor"] == name).to_numpy(), pool["is_won"].to_numpy(dtype=float)
-    others = {"n_others": int((~is_here).sum()), "others_win_rate": won[~is_here].mean()}
+    others = {"n_others_win_rate": int((~is_here).sum()), "others_win_rate": won[~is_here].mean()}
     if won.all() or not won.any():
         return others | {"p_value": np.nan}
     design = np.column_stack([np.ones(len(pool)), is_here, alike])
@@ -356,7 +359,8 @@ def _nameable(compared: pd.DataFrame) -> pd.DataFrame:
 
 def _would_have_shown(compared: pd.DataFrame) -> str:
     """The difference that even the competitor faced least would have shown."""
-    sizes = [proportions.smallest_difference(row.others_win_rate, row.n, row.n_others) for row in compared.itertuples()]
+    rows = compared.itertuples()
+    sizes = [proportions.smallest_difference(row.others_win_rate, row.n, row.n_others_win_rate) for row in rows]
     largest = np.nanmax(sizes) if np.isfinite(sizes).any() else np.nan
     return "" if np.isnan(largest) else f"; a difference of {words.points(largest)} would most likely have shown"
 
@@ -372,7 +376,7 @@ def _said(row: pd.Series) -> str:
     near, far = sorted(abs(end) * 100 for end in ends)
     way = "more" if gap > 0 else "less"
     shown = f"{words.rate(row['competitive_win_rate'])} of {row['n']:,.0f} deals"
-    others = f"{words.rate(row['others_win_rate'])} of {row['n_others']:,.0f} with another competitor named"
+    others = f"{words.rate(row['others_win_rate'])} of {row['n_others_win_rate']:,.0f} with another competitor named"
     return (
         f"{way} often against {words.group(row['competitor'])}: {shown} against {others}; "
         f"like for like {words.points(abs(gap))} {way} (likely between {near:.0f} and {far:.0f})"

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.stats import nbinom
+from scipy.stats import nbinom, norm
+from scipy.stats import t as student
 
 from salesops import checks, lead_chances, words
 from salesops.deal_changes import day_number
@@ -22,7 +23,8 @@ LEVEL = 0.80  # of the ranges
 LEAST_QUARTERS = 4  # past quarters with known leads below which the late deals do not follow the leads
 
 SEASON_WEIGHT = 100  # deals: what past quarters tell of a season counts as much as this many that came as usual
-_CALM, _FARTHEST = 4, 25.0  # quarters that came as expected, counted in; most one quarter counts
+_CALM, _FARTHEST = 1, 100.0  # quarters that came as expected, counted in; most one quarter counts
+_FEWEST = 2  # degrees of freedom of the ranges, however few the quarters
 _PARTS = ("leads here", "leads to arrive", "without a lead")
 _LIMITS = ("", "_low", "_high")
 _COUNTS = ("expected_deal_count", "expected_qualified_count")
@@ -36,7 +38,7 @@ def expected_deals(case: Case, found: Flow | None) -> pd.DataFrame:
     a day as in the last 91 days. The last two are brought to the season: times the number that came over the
     number so expected in past quarters from this point on, 100 deals drawing those of the same quarter of the
     year to all, and all to 1. The ranges hold chance and what 91 days leave unsure, stretched by how far each past
-    quarter came from what would have been expected of it.
+    quarter came from what would have been expected of it, the more the fewer the quarters (Student's t).
 
     Parameters
     ----------
@@ -276,12 +278,17 @@ def _ranges(case: Case, found: Flow, is_deal: bool) -> list[tuple[float, float, 
 
 
 def _stretch(past: list[_Count]) -> float:
-    """Factor of the variance: how far each past quarter came from what the others would have had it expected."""
+    """Factor of the variance: how far each past quarter came from what the others would have had it expected.
+
+    A variance known from few quarters is unsure itself: hence Student's range in place of the normal.
+    """
     squares = []
     for number, each in enumerate(past):
         mean, variance = _moments(each, past[:number] + past[number + 1 :])[-1]
         squares.append(min((each.came - mean) ** 2 / variance, _FARTHEST) if variance > 0 else 1.0)
-    return (_CALM + sum(squares)) / (_CALM + len(squares))
+    n, place = len(squares), (1 + LEVEL) / 2
+    unsure = (student.ppf(place, max(n, _FEWEST)) / norm.ppf(place)) ** 2
+    return (_CALM + sum(squares)) / (_CALM + n) * unsure
 
 
 def _range(mean: float, variance: float) -> tuple[float, float, float]:

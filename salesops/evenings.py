@@ -8,6 +8,7 @@ import pandas as pd
 
 from salesops import checks
 from salesops.periods import Period
+from salesops.stats import codes
 
 OPEN, WON, LOST = "open", "won", "lost"
 _STATES = [OPEN, WON, LOST]
@@ -202,10 +203,12 @@ def _recorded(
     opportunities: pd.DataFrame, stage_history: pd.DataFrame, stages: pd.DataFrame | None, carry: Sequence[str]
 ) -> pd.DataFrame:
     """The rows of the history, deal by deal in time, with the state of their stage."""
-    deal = pd.Index(opportunities["opportunity_id"]).get_indexer(stage_history["opportunity_id"])
+    deal = codes.places(stage_history["opportunity_id"], opportunities["opportunity_id"])
     kept = (deal >= 0) & stage_history["changed_at"].notna().to_numpy()
     stage, state = _stage_states(stage_history, stages, opportunities)
-    history = stage_history if kept.all() else stage_history[kept]
+    named = {"changed_at", "seq", "amount", "close_date", *carry}
+    history = stage_history[[name for name in stage_history.columns if name in named]]
+    history = history if kept.all() else history[kept]
     rows = pd.DataFrame({
         "deal": deal[kept], "at": history["changed_at"].astype("datetime64[us]").to_numpy(),
         "seq": history["seq"].fillna(0).to_numpy(dtype=np.int64), "stage": stage[kept], "state": state[kept],

@@ -18,6 +18,7 @@ __all__ = [
 ]  # fmt: skip
 
 QUARTERS = 4  # of a season
+_A_CENT = 0.01
 
 
 def bookings(opportunities: pd.DataFrame, periods: Sequence[Period]) -> pd.DataFrame:
@@ -57,8 +58,15 @@ def bookings(opportunities: pd.DataFrame, periods: Sequence[Period]) -> pd.DataF
     rows = []
     for each in periods:
         amounts = won.loc[each.contains(won["close_date"]), "amount"]
-        rows.append({"period": each.label, "period_start": each.start, "period_end": each.end,
-                     "n": len(amounts), "bookings_amount": amounts.sum(min_count=min(len(amounts), 1))})
+        rows.append(
+            {
+                "period": each.label,
+                "period_start": each.start,
+                "period_end": each.end,
+                "n": len(amounts),
+                "bookings_amount": amounts.sum(min_count=min(len(amounts), 1)),
+            }
+        )
     return pd.DataFrame(rows, columns=["period", "period_start", "period_end", "n", "bookings_amount"])
 
 
@@ -158,6 +166,8 @@ def path(history: pd.DataFrame, landing: pd.DataFrame, later: pd.DataFrame, *, s
 def steps(parts: pd.DataFrame, landing: pd.DataFrame) -> pd.DataFrame:
     """The parts of a landing as a bridge that ends in it, for a chart.
 
+    Where the landing is another method's than that of the parts, a last step leads to it.
+
     Parameters
     ----------
     parts, landing
@@ -173,44 +183,57 @@ def steps(parts: pd.DataFrame, landing: pd.DataFrame) -> pd.DataFrame:
     1          Offer  9.0                  2.0
     2  to be created  NaN                  3.0
     3         2026Q4  NaN                  6.0
+    >>> steps(parts, pd.DataFrame({"period": ["2026Q4"], "landing_amount": [5.0]}))["step"].tolist()[3:]
+    ['another method', '2026Q4']
     """
     named = parts["stage"].fillna(parts["part"].where(parts["part"] != "open", "(none)"))
     rows = pd.DataFrame({"step": named, "n": parts["n"], "landing_part_amount": parts["landing_part_amount"]})
     end = landing[["period", "landing_amount"]].set_axis(["step", "landing_part_amount"], axis=1)
-    return pd.concat([rows, end], ignore_index=True) if len(rows) else rows
+    left = end["landing_part_amount"] - rows["landing_part_amount"].sum()
+    rest = end.assign(step="another method", landing_part_amount=left)
+    rest = rest[rest["landing_part_amount"].abs() > _A_CENT]
+    return pd.concat([rows, rest, end], ignore_index=True) if len(rows) else rows
 
 
 def series_sentence(history: pd.DataFrame, later: pd.DataFrame, landing: pd.DataFrame, *, currency: str = "") -> str:
     """What past bookings alone say of the quarter ahead, and whether that agrees with the open deals.
+
+    The two disagree where they lie farther apart than the narrower of their ranges is wide; neither is then drawn to
+    the other.
+
+    Parameters
+    ----------
+    history, later, landing
+        Of `bookings_history`, `bookings_ahead.total_ahead` (or `series_ahead`), and `pipeline_forecast.landing`.
 
     Examples
     --------
     >>> history = pd.DataFrame({"bookings_amount": range(9), "period_start": pd.date_range("2024-07-01", periods=9)})
     >>> later = pd.DataFrame({"period": ["2026Q4"], "series_forecast_amount": 3e6, "series_forecast_amount_low": 2e6,
     ...                       "series_forecast_amount_high": 4e6})
-    >>> landing = pd.DataFrame({"period": ["2026Q4"], "landing_amount": 2.5e6})
+    >>> landing = pd.DataFrame({"period": ["2026Q4"], "landing_amount": 2.5e6, "landing_amount_low": 2.2e6,
+    ...                         "landing_amount_high": 3.6e6})
     >>> series_sentence(history, later, landing, currency="USD")
     'By past bookings alone, 2026Q4 would land at $3.0M, in four of five cases between $2.0M and $4.0M; the forecast \
 from the deals lies inside.'
-    >>> series_sentence(history, later, landing.assign(landing_amount=1e6), currency="USD").split("; ")[1]
-    'the forecast from the deals lies below that range: the two disagree.'
+    >>> series_sentence(history, later, landing.assign(landing_amount=1.7e6), currency="USD").split("; ")[1]
+    'the forecast from the deals lies below that range.'
+    >>> series_sentence(history, later, landing.assign(landing_amount=1.5e6), currency="USD").split("; ")[1]
+    'the forecast from the deals lies below it by more than a whole range: the two disagree.'
     >>> series_sentence(history[:0], later[:0], landing)
     'There is no completed quarter of bookings to go by.'
     """
     if later.empty:
         return "There is no completed quarter of bookings to go by."
     row = later.iloc[0]
-    low, high = row["series_forecast_amount_low"], row["series_forecast_amount_high"]
-    money = [words.amount(each, currency, compact=True) for each in (row["series_forecast_amount"], low, high)]
+    middle, low, high = (row[f"series_forecast_amount{end}"] for end in ("", "_low", "_high"))
+    money = [words.amount(each, currency, compact=True) for each in (middle, low, high)]
     said = f"By past bookings alone, {row['period']} would land at {money[0]}"
     said += f", in four of five cases between {money[1]} and {money[2]}"
     short = basis_sentence(basis(_series(history.dropna(subset=["bookings_amount"])), season_length=QUARTERS))
-    known = landing.loc[landing["period"] == row["period"], "landing_amount"].dropna()
-    if known.empty:
-        return " ".join(filter(None, [f"{said}.", short]))
-    side = "below" if known.iloc[0] < low else "above" if known.iloc[0] > high else ""
-    agrees = f"lies {side} that range: the two disagree" if side else "lies inside"
-    return " ".join(filter(None, [f"{said}; the forecast from the deals {agrees}.", short]))
+    known = landing[landing["period"].eq(row["period"]) & landing["landing_amount"].notna()]
+    agrees = [f"; {_source(each)} {_beside(each, row)}" for _, each in known.head(1).iterrows()]
+    return " ".join(filter(None, [f"{said}{''.join(agrees)}.", short]))
 
 
 def weighted_pipeline(opportunities: pd.DataFrame, by: str | None = None) -> pd.DataFrame:
@@ -279,11 +302,31 @@ def _series(history: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"unique_id": "bookings", "ds": range(len(history)), "y": y})
 
 
+def _source(landing: pd.Series) -> str:
+    name = landing.get("model", "pipeline")
+    is_of_deals = name in ("pipeline", "stage_table")
+    return "the forecast from the deals" if is_of_deals else f"the forecast of {words.group(name, 'model')}"
+
+
+def _beside(landing: pd.Series, ahead: pd.Series) -> str:
+    """Where the forecast from the deals lies beside that from past bookings."""
+    told, ends = landing["landing_amount"], [ahead[f"series_forecast_amount{end}"] for end in ("_low", "_high")]
+    side = "below" if told < ends[0] else "above" if told > ends[1] else ""
+    own = [landing.get(f"landing_amount{end}", float("nan")) for end in ("_low", "_high")]
+    narrower = pd.Series([ends[1] - ends[0], own[1] - own[0]]).min()
+    if abs(told - ahead["series_forecast_amount"]) > narrower:
+        over = side or ("below" if told < ahead["series_forecast_amount"] else "above")
+        return f"lies {over} it by more than a whole range: the two disagree"
+    return f"lies {side} that range" if side else "lies inside"
+
+
 def _weighted(weighed: pd.DataFrame, probability: pd.Series, by: str | None, model: str) -> pd.DataFrame:
     worth = weighed["amount"] * probability
     rows = weighed.assign(model=model, weighed_amount=weighed["amount"], weighted_pipeline_amount=worth)
     keys = ["model", by] if by else ["model"]
     table = rows.groupby(keys, dropna=False, observed=True).agg(
-        n=("amount", "size"), weighed_amount=("weighed_amount", "sum"),
-        weighted_pipeline_amount=("weighted_pipeline_amount", "sum"))
+        n=("amount", "size"),
+        weighed_amount=("weighed_amount", "sum"),
+        weighted_pipeline_amount=("weighted_pipeline_amount", "sum"),
+    )
     return table.reset_index()

@@ -165,6 +165,29 @@ def scores(tested: pd.DataFrame, *, naive: str | None = None, confidence: float 
     return table.iloc[np.argsort(table["model"].map(whole).to_numpy(), kind="stable")].reset_index(drop=True)
 
 
+def past_targets(cases: Sequence[Case], quota: Callable[..., pd.DataFrame]) -> pd.Series:
+    """The target of each quarter that is tested, by its label; missing where there is none.
+
+    Parameters
+    ----------
+    cases
+        Of `forecast_cases.cases`.
+    quota
+        Called with ``period``, gives a frame with ``quota_amount``.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> case = SimpleNamespace(period=SimpleNamespace(label="2026Q3"))
+    >>> past_targets([case, case], lambda period: pd.DataFrame({"quota_amount": [5.0]}))
+    2026Q3    5.0
+    dtype: float64
+    """
+    quarters = {case.period.label: case.period for case in cases}
+    found = {label: quota(period=each)["quota_amount"].max() for label, each in quarters.items()}
+    return pd.Series(found, dtype=float)
+
+
 def compared(tested: pd.DataFrame, *, model: str | None = None) -> pd.DataFrame:
     """Whether one method's errors are smaller than each other's by more than chance.
 
@@ -356,14 +379,14 @@ def _is_named(rows: pd.DataFrame) -> pd.Series:
     return rows["is_named"].astype(bool) if "is_named" in rows else rows["p_value"].lt(0.05)
 
 
-def _seed(seed: int, case: Case) -> int:
+def case_seed(case: Case, seed: int = 0) -> int:
     """A case's own seed: what else is scored does not matter."""
     parts = [seed, case.period.start.toordinal(), case.cutoff.toordinal()]
     return int(np.random.SeedSequence(parts).generate_state(1)[0])
 
 
 def _scored(name: str, method: Method, case: Case, actual: float, target: float, seed: int) -> list:
-    draws = np.atleast_1d(np.asarray(method(case, seed=_seed(seed, case)), dtype=float)).ravel()
+    draws = np.atleast_1d(np.asarray(method(case, seed=case_seed(case, seed)), dtype=float)).ravel()
     is_known = len(draws) > 0 and bool(np.isfinite(draws).all())
     draws = draws if is_known else np.array([np.nan])
     limits = [limit for level in LEVELS for limit in accuracy.central_interval(draws, level / 100)]

@@ -245,6 +245,45 @@ def case_of(
     return _Maker(grid, calendar, learned).case(period, cutoff)
 
 
+def weekly_cases(
+    opportunities: pd.DataFrame,
+    stage_history: pd.DataFrame,
+    *,
+    stages: pd.DataFrame,
+    period: Period,
+    as_of: date,
+    calendar: Calendar = _CALENDAR,
+    learned: int = 12,
+) -> list[Case]:
+    """The cases of one quarter on the evening before each of its weeks, as far as they have come.
+
+    Each is that of `case_of` on its evening; made together, they are made faster.
+
+    Parameters
+    ----------
+    opportunities, stage_history, stages, calendar, learned
+        As of `cases`.
+    period
+        The quarter, running or over.
+    as_of
+        The last day used.
+
+    Returns
+    -------
+    list of Case
+        Week by week, up to 13; empty before the quarter's eve, and where no quarter before it is whole.
+    """
+    changes = deal_changes.changes(opportunities, stage_history, stages=stages)
+    known = [each for each in _whole_quarters(changes, as_of, calendar) if each.start < period.start]
+    evenings = [cutoff_of(period, week) for week in range(1, WEEKS + 1)]
+    evenings = [each for each in evenings if each <= min(as_of, period.end)]
+    if not known or not evenings:
+        return []
+    grid = _Grid(changes, [*known[-learned:], period], range(1, WEEKS + 1), shift=0)
+    maker = _Maker(grid, calendar, learned)
+    return [maker.case(period, evening) for evening in evenings]
+
+
 def _whole_quarters(changes: Changes, day: date, calendar: Calendar) -> list[Period]:
     """The quarters that lie wholly between the history's first change and a day."""
     first = changes.first_day

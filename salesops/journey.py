@@ -6,7 +6,8 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
-from salesops import checks, words
+from salesops import checks, stage_moves, words
+from salesops.stats import codes
 
 _DAY = pd.Timedelta(days=1)
 _HISTORY = ["opportunity_id", "changed_at", "seq", "pipeline", "stage"]
@@ -86,14 +87,16 @@ def stage_visits(
     checks.require_columns(stages, _STAGES, where="stages")
     checks.require_columns(opportunities, [*_DEALS, *carry], where="opportunities")
     end = pd.Timestamp(as_of) + _DAY
-    moves = _moves(stage_history, _stage_map(stages), opportunities, end)
-    visits = _with_exits(moves, opportunities)
+    stage_map = stage_moves.stage_map(stages)
+    moves = stage_moves.moves(stage_history, stage_map, opportunities, end=end)
+    visits = stage_moves.with_exits(moves, opportunities)
     visits = visits[~visits["is_closed"]].reset_index(drop=True)
-    visits["is_reentry"] = visits.duplicated(["deal", "pipeline", "stage"])
+    visits["is_reentry"] = visits.duplicated(["deal", "place"])
     visits["days"] = (visits["exited_at"].fillna(end) - visits["entered_at"]) / _DAY
     visits = _late_entries(visits, opportunities, stage_history["changed_at"].min())
     carried = opportunities[["opportunity_id", *carry]].iloc[visits["deal"]].reset_index(drop=True)
-    visits = visits.assign(visit=visits.groupby("deal").cumcount() + 1, **carried)
+    named = stage_map[["pipeline", "stage"]].iloc[visits["place"]].reset_index(drop=True)
+    visits = visits.assign(visit=visits.groupby("deal").cumcount() + 1, **named, **carried)
     return visits[
         [
             "opportunity_id",
@@ -144,14 +147,12 @@ def progress(visits: pd.DataFrame) -> pd.DataFrame:
     2              B  Qualify      lost   8.0
     """
     rows = _finals(visits)
-    places = rows["position"].unique()
-    later = [_beyond(rows, place).groupby(rows["deal"]).bfill()[rows["position"] == place] for place in places]
-    rows["advanced_at"] = pd.concat([rows["exited_at"].iloc[:0], *later])
+    rows["advanced_at"] = _advanced_at(rows)
     cause = rows["final_exit"].where(rows["final_exit"] == "lost").mask(rows["advanced_at"].notna(), "advanced")
     days = (rows["advanced_at"].fillna(rows["final_at"]) - rows["entered_at"]) / _DAY
-    again = rows.loc[rows["is_reentry"], ["deal", "pipeline", "stage"]].drop_duplicates().assign(is_reentered=True)
-    rows = rows.assign(cause=cause, days=days).merge(again, on=["deal", "pipeline", "stage"], how="left")
-    return rows.assign(is_reentered=rows["is_reentered"].notna())
+    again = rows.loc[rows["is_reentry"], ["deal", "pipeline", "stage"]]
+    is_again = codes.groups_of(again.drop_duplicates(), rows[["deal", "pipeline", "stage"]]) >= 0
+    return rows.assign(cause=cause, days=days, is_reentered=is_again)
 
 
 def skipped(visits: pd.DataFrame, position: float) -> pd.Series:
@@ -427,37 +428,18 @@ def _most_forward(flow: np.ndarray) -> np.ndarray:
         order.insert(-best[2], order.pop(-best[1]))
 
 
-def _stage_map(stages: pd.DataFrame) -> pd.DataFrame:
-    """Each stage once, as last defined, with its place among the open ones of its pipeline."""
-    known = stages.sort_values("valid_from", kind="stable", na_position="first")
-    known = known.drop_duplicates(["pipeline", "stage"], keep="last")
-    closed = known["is_closed"].fillna(False).astype(bool)
-    place = known["position"].astype(float).where(~closed).groupby(known["pipeline"], dropna=False).rank(method="dense")
-    is_won = known["is_won"].fillna(False).astype(bool)
-    return known[["pipeline", "stage"]].assign(position=place, is_closed=closed, is_won=is_won)
-
-
-def _moves(
-    history: pd.DataFrame, stage_map: pd.DataFrame, opportunities: pd.DataFrame, end: pd.Timestamp
-) -> pd.DataFrame:
-    """Changes of stage, deal by deal in time; `deal` is the deal's row in `opportunities`."""
-    deal = pd.Index(opportunities["opportunity_id"]).get_indexer(history["opportunity_id"])
-    kept = (deal >= 0) & (history["changed_at"] < end).to_numpy() & history["stage"].notna().to_numpy()
-    rows = history.loc[kept, ["pipeline", "stage"]].assign(
-        deal=deal[kept], entered_at=history.loc[kept, "changed_at"], seq=history.loc[kept, "seq"]
-    )
-    own = opportunities["pipeline"].iloc[rows["deal"]].set_axis(rows.index)
-    rows = _placed(rows.assign(pipeline=rows["pipeline"].fillna(own)), stage_map)
-    rows = rows.sort_values(["deal", "entered_at", "seq"], kind="stable", ignore_index=True)
-    same = rows[["deal", "pipeline", "stage"]].fillna({"pipeline": ""})
-    return rows[(same != same.shift()).any(axis=1)].reset_index(drop=True)
-
-
-def _placed(rows: pd.DataFrame, stage_map: pd.DataFrame) -> pd.DataFrame:
-    """Rows whose stage is known, with its place; by stage alone where there is one pipeline."""
-    if stage_map["pipeline"].nunique(dropna=False) == 1:
-        return rows.drop(columns="pipeline").merge(stage_map, on="stage")
-    return rows.merge(stage_map, on=["pipeline", "stage"])
+def _advanced_at(rows: pd.DataFrame) -> pd.Series:
+    """When each visit's deal first came beyond its place, from then on; the rows are deal by deal in time."""
+    deal, position = rows["deal"].to_numpy(), rows["position"].to_numpy()
+    found = rows["exited_at"].where(np.zeros(len(rows), dtype=bool))
+    for place in pd.unique(rows["position"]):
+        beyond = _beyond(rows, place)
+        here = np.flatnonzero(position == place)
+        following = codes.following(beyond.notna().to_numpy())[here]
+        is_own = following < len(rows)
+        is_own[is_own] = deal[following[is_own]] == deal[here[is_own]]
+        found.array[here[is_own]] = beyond.array[following[is_own]]
+    return found
 
 
 def _beyond(visits: pd.DataFrame, position: float) -> pd.Series:
@@ -466,29 +448,13 @@ def _beyond(visits: pd.DataFrame, position: float) -> pd.Series:
     return visits["entered_at"].where(visits["position"] > position, won_at)
 
 
-def _with_exits(moves: pd.DataFrame, opportunities: pd.DataFrame) -> pd.DataFrame:
-    """Each move with when and how its stage was left."""
-    following = moves.shift(-1)
-    is_last = (moves["deal"] != following["deal"]).to_numpy()
-    deals = opportunities.iloc[moves["deal"]].set_axis(moves.index)[["is_closed", "is_won", "close_date", "closed_at"]]
-    ended = is_last & deals["is_closed"]
-    closed_at = deals["closed_at"].fillna(deals["close_date"]).clip(lower=moves["entered_at"])
-    exited_at = following["entered_at"].where(~is_last, closed_at.where(ended))
-    step = (following["position"] - moves["position"]).to_numpy()
-    is_closing = following["is_closed"].fillna(False).to_numpy(dtype=bool) & ~is_last
-    is_winning = np.where(is_last, deals["is_won"], following["is_won"].fillna(False)).astype(bool)
-    closes = is_closing | ended.to_numpy()
-    # A change of pipeline to a stage of the same place is no progress: it counts as back.
-    tests = [closes & is_winning, closes, is_last, step > 1, step == 1]
-    how = np.select(tests, ["won", "lost", "still_there", "skip", "forward"], "back")
-    return moves.assign(exited_at=exited_at, exit=pd.Series(how, index=moves.index, dtype="str"))
-
-
 def _finals(visits: pd.DataFrame) -> pd.DataFrame:
     """Visits deal by deal in time, with how and when each deal's last one ended."""
     deal, _ = pd.factorize(visits["opportunity_id"])
-    order = np.lexsort([visits["visit"], deal])
-    rows = visits.iloc[order].assign(deal=deal[order]).reset_index(drop=True)
-    last = rows.drop_duplicates("deal", keep="last")
+    order = codes.order(deal, visits["visit"])
+    rows = visits.reset_index(drop=True) if order is None else visits.iloc[order].reset_index(drop=True)
+    deal = deal if order is None else deal[order]
+    ends = np.flatnonzero(np.r_[deal[1:] != deal[:-1], True][: len(deal)])
+    last = rows[["exit", "exited_at", "entered_at", "days"]].iloc[ends]
     ended_at = last["exited_at"].fillna(last["entered_at"] + last["days"] * _DAY)
-    return rows.assign(final_exit=last["exit"].array[rows["deal"]], final_at=ended_at.array[rows["deal"]])
+    return rows.assign(deal=deal, final_exit=last["exit"].array[deal], final_at=ended_at.array[deal])

@@ -97,7 +97,7 @@ def lead_conversion(
     -------
     DataFrame
         One row per goal and group: ``goal``, `by`, ``n`` (leads), ``n_reached``, ``n_ended``
-        (otherwise), ``n_open``, ``lead_reached_rate``, ``lead_conversion_rate`` with limits,
+        (otherwise), ``n_open``, ``lead_open_rate``, ``lead_reached_rate``, ``lead_conversion_rate`` with limits,
         ``lead_unsettled_rate``, and from the goal before ``n_from``, ``lead_step_rate`` with limits.
 
     Metrics
@@ -107,6 +107,8 @@ def lead_conversion(
     lead_conversion_rate : rate, created, higher, -, created_at
         Of the leads that arrived in the period, probability of ever reaching the goal, being disqualified (and for
         winning, losing) competing and open leads censored.
+    lead_open_rate : rate, created, none, n_open / n, created_at
+        Share of the leads that arrived of which it is not known yet whether they reach the goal.
     lead_unsettled_rate : rate, created, none, -, created_at
         Expected share of the leads that are neither at the goal nor ended at the greatest age seen: by so much at most
         the conversion may yet rise.
@@ -141,7 +143,9 @@ def lead_conversion(
     def one_group(rows: pd.DataFrame) -> dict[str, float]:
         ends = rows["cause"]
         n, reached, ended = len(rows), int((ends == "reached").sum()), int((ends == "ended").sum())
-        counts = {"n": n, "n_reached": reached, "n_ended": ended, "n_open": n - reached - ended}
+        still = n - reached - ended
+        counts = {"n": n, "n_reached": reached, "n_ended": ended, "n_open": still}
+        counts["lead_open_rate"] = still / n if n else np.nan
         so_far = {"lead_reached_rate": reached / n if n else np.nan}
         return counts | so_far | _plateau(rows, "lead_conversion_rate", confidence, rest="lead_unsettled_rate")
 

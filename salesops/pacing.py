@@ -33,8 +33,8 @@ def usual_path(case: Case, *, level: float = LEVEL) -> pd.DataFrame:
     -------
     DataFrame
         One row per week from its eve on and the quarter's end (week 14): ``period``, ``week``, ``cutoff_date`` (the
-        evening before the week), ``n`` (past quarters), ``usual_won_rate`` with limits, ``won_by_then_amount`` (of
-        this quarter; missing after the case's evening).
+        evening before the week), ``n`` (past quarters), ``usual_won_rate`` with limits, ``level``,
+        ``won_by_then_amount`` (of this quarter; missing after the case's evening).
 
     Metrics
     -------
@@ -61,8 +61,10 @@ def usual_path(case: Case, *, level: float = LEVEL) -> pd.DataFrame:
         shares = (past["booked_by_then"] / past["bookings"]).where(past["bookings"] > 0).dropna().to_numpy()
         won = mine.loc[mine["close_date"] < pd.Timestamp(evening + timedelta(days=1)), "amount"].sum()
         ends = np.clip(_usual(shares, level), 0, 1)
-        rows.append([period.label, at + 1, evening, len(shares), *ends, won if evening <= case.cutoff else np.nan])
-    columns = ["period", "week", "cutoff_date", "n", *(f"usual_won_rate{end}" for end in _LIMITS), "won_by_then_amount"]
+        won = won if evening <= case.cutoff else np.nan
+        rows.append([period.label, at + 1, evening, len(shares), *ends, level, won])
+    limits = [f"usual_won_rate{end}" for end in _LIMITS]
+    columns = ["period", "week", "cutoff_date", "n", *limits, "level", "won_by_then_amount"]
     return pd.DataFrame(rows, columns=columns).astype({"won_by_then_amount": float})
 
 
@@ -87,7 +89,7 @@ def pace(case: Case, *, target: float | None = None, level: float = LEVEL) -> pd
     -------
     DataFrame
         One row: ``period, cutoff_date, week``, ``n`` (past quarters), ``won_to_date_amount``, ``usual_by_now_amount``
-        with limits, ``usual_by_now_rate`` with limits, ``needed_by_now_amount``, ``attainment_pace``.
+        with limits, ``usual_by_now_rate`` with limits, ``level``, ``needed_by_now_amount``, ``attainment_pace``.
 
     Metrics
     -------
@@ -121,7 +123,8 @@ def pace(case: Case, *, target: float | None = None, level: float = LEVEL) -> pd
         "won_to_date_amount": case.won_so_far,
         **{f"usual_by_now_amount{end}": value for end, value in zip(_LIMITS, amounts, strict=True)},
         **{f"usual_by_now_rate{end}": value for end, value in zip(_LIMITS, rates, strict=True)},
-        "needed_by_now_amount": needed, "attainment_pace": case.won_so_far / needed if needed > 0 else np.nan,
+        "level": level, "needed_by_now_amount": needed,
+        "attainment_pace": case.won_so_far / needed if needed > 0 else np.nan,
     }])  # fmt: skip
 
 

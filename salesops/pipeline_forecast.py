@@ -19,6 +19,7 @@ from salesops.stats import repeated
 from salesops.win_chances import Learnt
 
 DRAWS = 5_000
+MODEL = "pipeline"  # its name among the methods
 LEVEL = 0.80  # of the interval: from the 10th to the 90th of a hundred plays
 _WORLDS = 200  # draws of what is not known; each is played so many times
 _OWN_WEIGHT = 20  # wins from which a stage's own changes of amount count as much as those of all stages
@@ -131,7 +132,14 @@ def stage_table(case: Case, *, seed: int = 0, to_come: ToCome | None = None) -> 
 
 
 def landing(
-    case: Case, found: Outlook | None, *, target: float | None = None, commit: float | None = None
+    case: Case,
+    found: Outlook | None,
+    *,
+    target: float | None = None,
+    commit: float | None = None,
+    draws: np.ndarray | None = None,
+    model: str = MODEL,
+    currency: str = "",
 ) -> pd.DataFrame:
     """Where the quarter will land, with the interval that four of five quarters keep, and the chances of the plan.
 
@@ -144,14 +152,19 @@ def landing(
         The case, and its `outlook`.
     target, commit
         Amounts to reach, where there are any.
+    draws, model
+        Draws of the quarter's bookings by the method that is used, and its name; those of `found` if empty.
+    currency
+        Of the amounts, kept with them.
 
     Returns
     -------
     DataFrame
-        One row: ``period``, ``cutoff_date``, ``week``, ``n`` (open deals), ``n_quarters`` (past quarters learnt
-        from), ``won_so_far_amount``, ``landing_amount`` with limits at ``level``, ``bookings_target_amount``,
-        ``target_probability``, ``commit_amount``, ``commit_probability``, ``interval_stretch_ratio``. What is
-        forecast is missing where there is no outlook.
+        One row: ``period``, ``period_start``, ``period_end``, ``model``, ``currency``, ``cutoff_date``, ``week``,
+        ``n`` (open deals), ``n_quarters`` (past quarters learnt from), ``won_so_far_amount``, ``landing_amount`` with
+        limits at ``level``, ``bookings_target_amount``, ``target_probability``, ``commit_amount``,
+        ``commit_probability``, ``interval_stretch_ratio`` (of `found`). What is forecast is missing where there is no
+        outlook; of a single draw there are neither limits nor chances.
 
     Metrics
     -------
@@ -173,7 +186,7 @@ def landing(
     Examples
     --------
     >>> from types import SimpleNamespace
-    >>> q3 = SimpleNamespace(label="2026Q3")
+    >>> q3 = SimpleNamespace(label="2026Q3", start=pd.Timestamp("2026-07-01"), end=pd.Timestamp("2026-09-30"))
     >>> case = SimpleNamespace(period=q3, cutoff=pd.Timestamp("2026-06-30"), week=1, now=[0] * 40, won_so_far=0.0)
     >>> found = SimpleNamespace(total=np.arange(101.0), stretch=1.0, n_quarters=12)
     >>> row = landing(case, found, target=75.0).iloc[0]
@@ -182,15 +195,18 @@ def landing(
     >>> round(float(row["target_probability"]), 3), float(row["commit_probability"])
     (0.257, nan)
     """
-    total = np.full(1, np.nan) if found is None else found.total
+    total = (np.full(1, np.nan) if found is None else found.total) if draws is None else np.asarray(draws, dtype=float)
     low, middle, high = np.quantile(total, [(1 - LEVEL) / 2, 0.5, (1 + LEVEL) / 2])
+    low, high = (low, high) if len(total) > 1 else (np.nan, np.nan)
+    period = case.period
     return pd.DataFrame([{
-        "period": case.period.label, "cutoff_date": case.cutoff, "week": case.week, "n": len(case.now),
+        "period": period.label, "period_start": period.start, "period_end": period.end, "model": model,
+        "currency": currency, "cutoff_date": case.cutoff, "week": case.week, "n": len(case.now),
         "n_quarters": 0 if found is None else found.n_quarters, "won_so_far_amount": case.won_so_far,
         "landing_amount": middle, "landing_amount_low": low, "landing_amount_high": high, "level": LEVEL,
         "bookings_target_amount": _number(target), "target_probability": _reached(total, target),
         "commit_amount": _number(commit), "commit_probability": _reached(total, commit),
-        "interval_stretch_ratio": np.nan if found is None else found.stretch,
+        "interval_stretch_ratio": np.nan if found is None or draws is not None else found.stretch,
     }])  # fmt: skip
 
 
@@ -276,7 +292,8 @@ def landing_sentence(row: pd.Series, *, currency: str = "") -> str:
     middle = words.amount(row["landing_amount"], currency, compact=True)
     ends = row["landing_amount_low"], row["landing_amount_high"]
     limits = words.interval(*ends, "amount", currency=currency, level=LEVEL)
-    return f"{row['period']} will land at about {middle}, {limits}; {f'{won} of it is won' if is_any else nothing}."
+    lands = ", ".join(filter(None, [f"{row['period']} will land at about {middle}", limits]))
+    return f"{lands}; {f'{won} of it is won' if is_any else nothing}."
 
 
 def plan_sentence(row: pd.Series, *, currency: str = "") -> str:
@@ -317,7 +334,7 @@ def plan_sentence(row: pd.Series, *, currency: str = "") -> str:
     return f"{stated}."
 
 
-def parts_sentence(parts: pd.DataFrame, *, currency: str = "") -> str:
+def parts_sentence(parts: pd.DataFrame, *, currency: str = "", is_used: bool = True) -> str:
     """What the landing is made of.
 
     Parameters
@@ -325,18 +342,27 @@ def parts_sentence(parts: pd.DataFrame, *, currency: str = "") -> str:
     parts
         Of `landing_parts`.
 
+    is_used
+        Whether the landing printed is that of the parts, or another method's.
+
     Examples
     --------
     >>> parts = pd.DataFrame({"part": ["won", "open", "open", "to be created"], "n": [20, 100, 60, np.nan],
     ...     "landing_part_amount": [1.2e6, 4e5, 9e5, 1e5]})
     >>> parts_sentence(parts, currency="USD")
     'Of it $1.2M is won, $1.3M is expected of the 160 open deals and $100K of deals not created yet.'
+    >>> parts_sentence(parts, currency="USD", is_used=False)[:46]
+    'By the pipeline model, of $2.6M $1.2M is won, '
     """
+    if parts.empty:
+        return "What the landing is made of cannot be said."
     sums = parts.groupby("part")[["n", "landing_part_amount"]].sum().reindex(["won", "open", "to be created"])
     won, opened, late = (words.amount(each, currency, compact=True) for each in sums["landing_part_amount"].fillna(0))
     n = sums["n"].fillna(0)["open"]
     deals = "no open deals" if n == 0 else "the one open deal" if n == 1 else f"the {words.count(n)} open deals"
-    return f"Of it {won} is won, {opened} is expected of {deals} and {late} of deals not created yet."
+    whole = words.amount(parts["landing_part_amount"].sum(), currency, compact=True)
+    of = "Of it" if is_used else f"By {words.group(MODEL, 'model')}, of {whole}"
+    return f"{of} {won} is won, {opened} is expected of {deals} and {late} of deals not created yet."
 
 
 _PLANS = (("target", "bookings_target_amount"), ("commit", "commit_amount"))
@@ -354,19 +380,23 @@ def _number(amount: float | None) -> float:
 
 
 def _reached(total: np.ndarray, amount: float | None) -> float:
-    known = amount is not None and not np.isnan(amount) and not np.isnan(total).any()
+    known = amount is not None and not np.isnan(amount) and len(total) > 1 and not np.isnan(total).any()
     return float((total >= amount).mean()) if known else np.nan
 
 
 def _chances(learnt: Learnt, level: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Chance of each open deal in each world, the mean over the worlds being that of the estimates."""
+    """Chance of each open deal in each world.
+
+    What is not known of the coefficients leaves the mean chance as estimated; a quarter's level does not, because
+    quarters that go well gain more than those that go badly lose, and the estimates hold both.
+    """
     values, vectors = np.linalg.eigh(learnt.covariance)
     root = vectors * np.sqrt(values.clip(0))
     half = random.standard_normal((len(root), len(level) // 2))
     moved = learnt.columns @ (root @ np.hstack([half, -half]))
-    odds, variance = learnt.odds + level.mean(), moved.var(axis=1) + level.var()
+    odds = learnt.odds + level.mean()
     # Log odds that vary have a mean chance nearer to one half: to second order, by half the variance.
-    odds = odds - variance * (0.5 - expit(odds))
+    odds = odds - moved.var(axis=1) * (0.5 - expit(odds))
     return expit(odds + moved.T + (level - level.mean())[:, None])
 
 

@@ -1,4 +1,4 @@
-"""Rep performance: who reached quota, who really differs, and what was put in."""
+"""Rep performance: who reached quota, and who really differs."""
 
 from datetime import date
 
@@ -8,20 +8,38 @@ from scipy.stats import binom
 
 from salesops import checks, pipeline, words
 from salesops.periods import Period
-from salesops.stats import counts, proportions
 
 UNKNOWN = "unknown owner"
+CREDITS = ("event", "current", "split")
 
-_SCOPES = {"rep": "owner_id", "team": "team", "region": "region", "territory": "territory", "company": None}
 _DAY = pd.Timedelta(days=1)
+_NOTHING = 1e-9  # a share that sums of shares leave by rounding
 
 
-def credited(opportunities: pd.DataFrame, *, stage_history: pd.DataFrame, reps: pd.DataFrame) -> pd.DataFrame:
-    """Deals with their credit: the owner when the deal closed, and that owner's team.
+def credited(
+    opportunities: pd.DataFrame,
+    *,
+    stage_history: pd.DataFrame,
+    reps: pd.DataFrame,
+    credit: str = "event",
+    splits: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """Deals with their credit: whose each deal is, and that owner's team.
 
-    Where the history is empty or names no owner, the present one keeps the credit. An owner who
-    is not among the reps is missing: the unknown owner, one row in every table. Without any reps
-    every owner is known.
+    ``event``: the owner when the deal closed; where the history is empty or names no owner, the
+    present one. ``current``: the present one. ``split``: each deal once for everyone who shares
+    its revenue, every amount times the ``share``, so that sums over people are the bookings;
+    shares of overlays add nothing, shares of more than all are scaled down, and what nobody has
+    stays with the owner when it closed. Rows so split are for money: they count a deal more than
+    once, so count and compare win rates by event.
+
+    An owner who is not among the reps is missing: the unknown owner, one row in every table.
+    Without any reps every owner is known.
+
+    Raises
+    ------
+    ParameterError
+        Another word for `credit`.
 
     Examples
     --------
@@ -37,243 +55,24 @@ def credited(opportunities: pd.DataFrame, *, stage_history: pd.DataFrame, reps: 
     >>> people = pd.DataFrame({"owner_id": ["now", "then"], "team": ["East", "West"]})
     >>> credited(deals, stage_history=history, reps=people)[["owner_id", "team"]].values.tolist()
     [['then', 'West']]
-    """
-    owner = _known_owner(pipeline.owner_at_close(opportunities, stage_history), reps)
-    return opportunities.assign(owner_id=owner, team=_team(owner, reps))
-
-
-def quota_attainment(
-    opportunities: pd.DataFrame, *, targets: pd.DataFrame, reps: pd.DataFrame, period: Period, scope: str = "rep"
-) -> pd.DataFrame:
-    """Won amount over quota, for each rep, team, region, territory or the company.
-
-    A quota is the sum of the targets inside the period; one that lies partly outside counts
-    by its days inside. A rep's is multiplied by the ramp factor and by the share of the days
-    in seat. A target without an end is a month's. Of several versions the last counts. For
-    reps, managers and overlays are left out. Quota without wins is 0 won; wins without a quota
-    have no rate.
-
-    Parameters
-    ----------
-    opportunities
-        Of `credited`, with ``is_won``, ``amount`` and the scope's column.
-    targets, reps
-        The tables; of targets those of metric ``bookings_amount``. Reps may be empty.
-    period
-        When deals were won. One that is not over yet has its whole quota.
-    scope
-        rep, team, region, territory or company.
-
-    Returns
-    -------
-    DataFrame
-        One row per rep by name (``name``, ``owner_id``), group, or one for the company; ``n``
-        (deals won), ``won_amount``, ``quota_amount``, ``quota_attainment_rate``.
-
-    Metrics
-    -------
-    quota_amount : amount, period, none, -, -
-        Bookings target of the period, for a rep times ramp factor and share of days in seat.
-    quota_attainment_rate : rate, closed, higher, won_amount / quota_amount, amount close_date
-        Won amount of the period over its quota.
-
-    Raises
-    ------
-    ParameterError
-        Another word for `scope`.
-
-    Examples
-    --------
-    >>> day = pd.to_datetime
-    >>> deals = pd.DataFrame({
-    ...     "owner_id": ["U1", "U1"], "is_closed": True, "is_won": [True, False], "amount": [60.0, 500.0],
-    ...     "close_date": day("2026-08-15"), "closed_at": day("2026-08-15"),
+    >>> shares = pd.DataFrame({
+    ...     "opportunity_id": "A", "owner_id": ["now", "then", "aid"], "kind": ["revenue", "revenue", "overlay"],
+    ...     "share": [0.25, 0.75, 0.5],
     ... })
-    >>> plan = pd.DataFrame({
-    ...     "metric": "bookings_amount", "scope_kind": "rep", "scope_id": ["U1", "U2"], "version": "plan",
-    ...     "period_start": day("2026-07-01"), "period_end": day("2026-09-30"), "value": 100.0,
-    ...     "ramp_factor": [1.0, 0.5],
-    ... })
-    >>> people = pd.DataFrame({
-    ...     "owner_id": ["U1", "U2"], "name": ["Ann", "Bo"], "role": "rep",
-    ...     "hire_date": day(["2020-01-01", "2026-08-16"]), "left_date": pd.NaT,
-    ... })
-    >>> q3 = Period("2026Q3", date(2026, 7, 1), date(2026, 9, 30))
-    >>> quota_attainment(deals, targets=plan, reps=people, period=q3).drop(columns="owner_id")
-      name  n  won_amount  quota_amount  quota_attainment_rate
-    0  Ann  1        60.0         100.0                    0.6
-    1   Bo  0         0.0          25.0                    0.0
+    >>> split = credited(deals.assign(amount=80.0), stage_history=history, reps=people, credit="split", splits=shares)
+    >>> split[["owner_id", "amount", "share"]].values.tolist()
+    [['now', 20.0, 0.25], ['then', 60.0, 0.75]]
     """
-    if scope not in _SCOPES:
-        raise checks.ParameterError(f"scope: '{scope}'. Use {', '.join(_SCOPES)}.{checks.did_you_mean(scope, _SCOPES)}")
-    key = _SCOPES[scope] or "scope"
-    rows = opportunities.assign(scope="company") if scope == "company" else opportunities
-    checks.require_columns(rows, [key, "is_won", "amount"])
-    quotas = _quotas(targets, reps, period, scope).rename(columns={"scope_id": key})
-    if scope == "company":
-        quotas = pd.DataFrame({"scope": ["company"], "quota_amount": quotas["quota_amount"].sum(min_count=1)})
-    table = _wins(rows, key, period).merge(quotas, on=key, how="outer")
-    table["won_amount"] = table["won_amount"].where(table["n"].notna(), 0.0)
-    table["n"] = table["n"].fillna(0).astype(int)
-    table["quota_attainment_rate"] = table["won_amount"] / table["quota_amount"].where(table["quota_amount"] > 0)
-    if scope == "rep":
-        return named(table[~table[key].isin(_others(reps))], reps)
-    return table.drop(columns="scope", errors="ignore").reset_index(drop=True)
-
-
-def quota_achievement(attainment: pd.DataFrame, *, confidence: float = 0.95) -> pd.DataFrame:
-    """Share of the reps with a quota who reached all of it.
-
-    Returns
-    -------
-    DataFrame
-        One row: ``n`` (reps with a quota), ``n_achieved``, ``quota_achievement_rate`` and limits.
-
-    Metrics
-    -------
-    quota_achievement_rate : rate, closed, higher, n_achieved / n, amount close_date
-        Share of the reps with a quota who won at least all of it, managers and overlays left out.
-
-    Examples
-    --------
-    >>> table = quota_achievement(pd.DataFrame({"quota_attainment_rate": [1.2, 1.0, 0.4, None]}))
-    >>> table[["n", "n_achieved", "quota_achievement_rate"]].round(2)
-       n  n_achieved  quota_achievement_rate
-    0  3           2                    0.67
-    """
-    checks.require_columns(attainment, ["quota_attainment_rate"])
-    rates = attainment["quota_attainment_rate"].dropna()
-    n, achieved = len(rates), int((rates >= 1).sum())
-    low, high = proportions.wilson_interval(achieved, n, confidence)
-    return pd.DataFrame({
-        "n": [n], "n_achieved": achieved, "quota_achievement_rate": achieved / n if n else np.nan,
-        "quota_achievement_rate_low": low, "quota_achievement_rate_high": high,
-    })
-
-
-def activity_counts(
-    activities: pd.DataFrame, *, opportunities: pd.DataFrame, reps: pd.DataFrame, period: Period, as_of: date
-) -> pd.DataFrame:
-    """What each rep put in during the period: meetings, calls, e-mails, demos, proposals, new deals.
-
-    Work by people only: automatic messages and what came in from outside are left out. A
-    meeting or demo is held unless it is marked as not held. Only what was logged is known.
-
-    Parameters
-    ----------
-    activities
-        With ``owner_id``, ``kind``, ``direction``, ``occurred_at``, ``is_held``, ``is_automated``.
-    opportunities
-        With ``owner_id`` and ``created_date``.
-    reps
-        The table of reps; where it is empty, everyone with an activity or a new deal has a row.
-    period, as_of
-        When it happened, and the last day used.
-
-    Returns
-    -------
-    DataFrame
-        One row per rep employed in the period, by name: ``name``, ``owner_id``, ``n_days``
-        (employed in the period), and the metrics below.
-
-    Metrics
-    -------
-    meetings_held : count, occurred, none, -, -
-        Meetings that took place.
-    meetings_booked : count, occurred, none, -, -
-        Meetings in the calendar, held or not.
-    calls : count, occurred, none, -, -
-        Calls made.
-    emails : count, occurred, none, -, -
-        E-mails written, automatic ones left out.
-    demos : count, occurred, none, -, -
-        Demonstrations that took place.
-    proposals : count, occurred, none, -, -
-        Proposals sent.
-    opportunities_created : count, created, none, -, created_date
-        Deals created, by owner.
-
-    Examples
-    --------
-    >>> day = pd.to_datetime
-    >>> log = pd.DataFrame({
-    ...     "owner_id": "U1", "occurred_at": day("2026-08-03"), "kind": ["meeting", "meeting", "email", "email"],
-    ...     "direction": [None, None, "outbound", "inbound"], "is_automated": False,
-    ...     "is_held": pd.array([True, False, None, None], dtype="boolean"),
-    ... })
-    >>> deals = pd.DataFrame({"owner_id": ["U1"], "created_date": day(["2026-07-05"])})
-    >>> people = pd.DataFrame({
-    ...     "owner_id": ["U1"], "name": ["Ann"], "role": ["rep"], "hire_date": day(["2026-09-01"]), "left_date": pd.NaT,
-    ... })
-    >>> q3 = Period("2026Q3", date(2026, 7, 1), date(2026, 9, 30))
-    >>> table = activity_counts(log, opportunities=deals, reps=people, period=q3, as_of=date(2026, 9, 30))
-    >>> table[["name", "n_days", "meetings_held", "meetings_booked", "emails", "opportunities_created"]]
-      name  n_days  meetings_held  meetings_booked  emails  opportunities_created
-    0  Ann      30              1                2       1                      1
-    """
-    needed = ["owner_id", "kind", "direction", "occurred_at", "is_held", "is_automated"]
-    checks.require_columns(activities, needed, where="activities")
-    checks.require_columns(opportunities, ["owner_id", "created_date"])
-    done = _by_people(activities[period.contains(activities["occurred_at"])])
-    created = opportunities[period.contains(opportunities["created_date"])]
-    found = pd.DataFrame({name: rows.groupby("owner_id").size() for name, rows in _kinds(done, created).items()})
-    seats = _seats(found.index, reps, period, as_of).reset_index(drop=True)
-    done = found.reindex(seats["owner_id"]).fillna(0).astype(int).reset_index(drop=True)
-    return named(seats.join(done), reps)
-
-
-def activity_rates(table: pd.DataFrame, *, confidence: float = 0.95) -> pd.DataFrame:
-    """What was put in per 30 days employed, so that a leaver compares with those who stayed.
-
-    Parameters
-    ----------
-    table
-        Of `activity_counts`, or its sums by team or another key.
-    confidence
-        Level of the exact Poisson interval. Activities come in bunches, so it is too narrow:
-        read it as the least that chance alone does.
-
-    Returns
-    -------
-    DataFrame
-        One row per row of the table and kind: the keys, ``kind``, ``n``, ``n_days``,
-        ``monthly_activities`` with its limits.
-
-    Metrics
-    -------
-    monthly_activities : count, occurred, none, n / n_days, -
-        Activities of a kind per 30 days employed in the period.
-
-    Examples
-    --------
-    >>> table = pd.DataFrame({"owner_id": ["U1"], "n_days": [60], "calls": [10]})
-    >>> activity_rates(table).round(1)[["kind", "n", "monthly_activities", "monthly_activities_high"]]
-        kind   n  monthly_activities  monthly_activities_high
-    0  calls  10                 5.0                      9.2
-    """
-    checks.require_columns(table, ["n_days"])
-    kinds = [name for name in _KINDS if name in table.columns]
-    keys = [name for name in table.columns if name not in kinds]
-    rows = table.melt(id_vars=keys, value_vars=kinds, var_name="kind", value_name="n")
-    low, high = counts.poisson_interval(rows["n"], rows["n_days"] / 30, confidence)
-    rows["kind"] = rows["kind"].str.replace("_", " ").astype("str")
-    rates = rows["n"] / (rows["n_days"] / 30).where(rows["n_days"] > 0)
-    rows = rows.assign(monthly_activities=rates, monthly_activities_low=low, monthly_activities_high=high)
-    return rows[[*(key for key in keys if key != "n_days"), "kind", "n", "n_days", *rows.columns[-3:]]]
-
-
-def team_activity(table: pd.DataFrame, reps: pd.DataFrame) -> pd.DataFrame:
-    """`activity_counts` summed by team, the unknown team last.
-
-    Examples
-    --------
-    >>> people = pd.DataFrame({"owner_id": ["U1", "U2"], "team": ["East", "East"]})
-    >>> team_activity(pd.DataFrame({"owner_id": ["U1", "U2"], "n_days": [90, 30], "calls": [5, 7]}), people)
-       team  n_days  calls
-    0  East     120     12
-    """
-    sums = table.assign(team=_team(table["owner_id"], reps)).drop(columns=["owner_id", "name"], errors="ignore")
-    return sums.groupby("team", dropna=False).sum().reset_index()
+    if credit not in CREDITS:
+        hint = checks.did_you_mean(credit, CREDITS)
+        raise checks.ParameterError(f"credit: '{credit}' is unknown. It takes {', '.join(CREDITS)}.{hint}")
+    is_now = credit == "current"
+    owner = opportunities["owner_id"] if is_now else pipeline.owner_at_close(opportunities, stage_history)
+    rows = opportunities.assign(owner_id=owner)
+    if credit == "split" and splits is not None:
+        rows = _shared(rows, splits)
+    owner = _known_owner(rows["owner_id"], reps)
+    return rows.assign(owner_id=owner, team=team_of(owner, reps))
 
 
 def named(table: pd.DataFrame, reps: pd.DataFrame) -> pd.DataFrame:
@@ -293,6 +92,42 @@ def named(table: pd.DataFrame, reps: pd.DataFrame) -> pd.DataFrame:
     rows = table.assign(owner_id=owner, name=name).sort_values(["name", "owner_id"], na_position="last")
     rows["name"] = rows["name"].fillna(UNKNOWN)
     return rows[["name", *table.columns]].reset_index(drop=True)
+
+
+def team_of(owner: pd.Series, reps: pd.DataFrame) -> pd.Series:
+    """The team of each owner; missing where it is not known.
+
+    Examples
+    --------
+    >>> people = pd.DataFrame({"owner_id": ["U1", "U2"], "team": ["East", None]})
+    >>> team_of(pd.Series(["U2", "U1", None]), people).tolist()
+    [nan, 'East', nan]
+    """
+    return _looked_up(owner, reps, "owner_id", "team")
+
+
+def not_reps(reps: pd.DataFrame) -> pd.Series:
+    """Ids of those whose own quota and activity are not a rep's: managers, overlays and the like.
+
+    Examples
+    --------
+    >>> not_reps(pd.DataFrame({"owner_id": ["U1", "U2", "U3"], "role": ["rep", "manager", None]})).tolist()
+    ['U2']
+    """
+    return reps.loc[reps["role"].notna() & (reps["role"] != "rep"), "owner_id"]
+
+
+def days_inside(first: pd.Series, last: pd.Series, period: Period) -> pd.Series:
+    """Days from first to last, both included, that lie in the period.
+
+    Examples
+    --------
+    >>> q3, day = Period("2026Q3", date(2026, 7, 1), date(2026, 9, 30)), pd.to_datetime
+    >>> days_inside(pd.Series(day(["2026-06-01", "2026-10-01"])), pd.Series(day(["2026-07-02", None])), q3).tolist()
+    [2.0, nan]
+    """
+    inside = last.clip(upper=pd.Timestamp(period.end)) - first.clip(lower=pd.Timestamp(period.start))
+    return (inside / _DAY + 1).clip(lower=0)
 
 
 def beyond_chance(rates: pd.DataFrame, *, min_n: int = checks.MIN_N, level: float = 0.998) -> pd.DataFrame:
@@ -328,10 +163,16 @@ def beyond_chance(rates: pd.DataFrame, *, min_n: int = checks.MIN_N, level: floa
 
 
 def headlines(
-    company: pd.DataFrame, achievement: pd.DataFrame, rates: pd.DataFrame, *, period: Period, window: Period,
+    company: pd.DataFrame,
+    achievement: pd.DataFrame,
+    rates: pd.DataFrame,
+    *,
+    period: Period,
+    window: Period,
     as_of: date,
+    who: str = "The company",
 ) -> list[str]:
-    """The findings in sentences, most important first; no rep is named.
+    """The findings in sentences, most important first; no rep is named but the one whose own page it is.
 
     Parameters
     ----------
@@ -341,16 +182,21 @@ def headlines(
         Of ``win_rate`` by owner, in `window`.
     period, window, as_of
         Of attainment; of the win rates; and the last day used, which may lie inside `period`.
+    who
+        Whom the page is about; a page about one person compares nobody.
     """
     row = achievement.iloc[0]
+    if who != "The company" and row["n"] <= 1:
+        return [attainment_sentence(company, period, as_of, who=who)]
     reached = f"{row['n_achieved']:.0f} of {row['n']:.0f} reps with a quota reached it."
     unknown = "No rep has a quota in this period, so who reached it cannot be told."
-    attained, differ = attainment_sentence(company, period, as_of), difference_sentence(rates, window)
+    attained = attainment_sentence(company, period, as_of, who=who)
+    differ = difference_sentence(rates, window)
     return [attained, reached if row["n"] else unknown, differ]
 
 
-def attainment_sentence(company: pd.DataFrame, period: Period, as_of: date) -> str:
-    """How much of its target the company won.
+def attainment_sentence(company: pd.DataFrame, period: Period, as_of: date, *, who: str = "The company") -> str:
+    """How much of its target the company won; `who` names whose page it is, where it is one's own.
 
     Examples
     --------
@@ -360,9 +206,12 @@ def attainment_sentence(company: pd.DataFrame, period: Period, as_of: date) -> s
     """
     rate = company["quota_attainment_rate"].iloc[0]
     if words.is_missing(rate):
-        return "There is no bookings target for the company in this period, so attainment cannot be told."
+        whose = "the company" if who == "The company" else who
+        return f"There is no bookings target for {whose} in this period, so attainment cannot be told."
     so_far = "" if period.is_complete(as_of) else "so far "
-    return f"The company won {words.rate(rate)} of its bookings target {so_far}{period.when}."
+    summed = int(company["n_quotas"].iloc[0]) if "n_quotas" in company else 0
+    asked = f"the sum of {summed} people's quotas" if summed > 1 else "its bookings target"
+    return f"{who} won {words.rate(rate)} of {asked} {so_far}{period.when}."
 
 
 def difference_sentence(rates: pd.DataFrame, window: Period) -> str:
@@ -387,8 +236,8 @@ def difference_sentence(rates: pd.DataFrame, window: Period) -> str:
     return f"{found}; deal mix and territory may."
 
 
-def credit_sentence(opportunities: pd.DataFrame, deals: pd.DataFrame) -> str:
-    """How much won money would move from `deals`, as credited, to the present owners of `opportunities`.
+def credit_sentence(opportunities: pd.DataFrame, deals: pd.DataFrame, *, credit: str = "event") -> str:
+    """Who gets the credit; by event how much won money would move from `deals` to the present owners.
 
     Examples
     --------
@@ -396,6 +245,8 @@ def credit_sentence(opportunities: pd.DataFrame, deals: pd.DataFrame) -> str:
     >>> credit_sentence(then.assign(owner_id="U2"), then)
     'Credit goes to the owner when the deal closed; with the present owner, 30 % of the won amount would move.'
     """
+    if credit != "event":
+        return _CREDIT[credit]
     won = deals[deals["is_won"]]
     moves = won["owner_id"].notna() & (opportunities.loc[won.index, "owner_id"] != won["owner_id"])
     total = won["amount"].sum()
@@ -404,79 +255,34 @@ def credit_sentence(opportunities: pd.DataFrame, deals: pd.DataFrame) -> str:
     return f"{credit}; with the present owner, {share} of the won amount would move."
 
 
-_KINDS = ("meetings_held", "meetings_booked", "calls", "emails", "demos", "proposals", "opportunities_created")
+_CREDIT = {
+    "current": "Credit goes to the present owner of each deal, whoever owned it when it closed.",
+    "split": "Credit for money is shared as the source splits the revenue of each deal, and what nobody has a share of "
+    "stays with the owner when the deal closed; shares of overlays add nothing.",
+}
+
+
+def _shared(deals: pd.DataFrame, splits: pd.DataFrame) -> pd.DataFrame:
+    """Each deal once for everyone who shares its revenue, and once for what is left."""
+    checks.require_columns(splits, ["opportunity_id", "owner_id", "kind", "share"], where="opportunity_splits")
+    shares = splits[(splits["kind"].fillna("revenue") != "overlay") & (splits["share"] > 0)]
+    shares = shares[shares["opportunity_id"].isin(deals["opportunity_id"])]
+    shares = shares.groupby(["opportunity_id", "owner_id"], dropna=False, as_index=False)["share"].sum()
+    given = shares.groupby("opportunity_id")["share"].sum()
+    shares = shares.assign(share=shares["share"] / shares["opportunity_id"].map(given).astype(float).clip(lower=1))
+    taken = deals["opportunity_id"].map(given).astype(float).fillna(0.0)
+    left = deals[["opportunity_id", "owner_id"]].assign(share=1 - taken)
+    parts = pd.concat([shares, left[left["share"] > _NOTHING]])
+    parts = parts.groupby(["opportunity_id", "owner_id"], dropna=False, as_index=False)["share"].sum()
+    rows = deals.drop(columns="owner_id").merge(parts, on="opportunity_id")
+    money = [name for name in rows.columns if name.endswith("amount")]
+    return rows.assign(**{name: rows[name] * rows["share"] for name in money})
 
 
 def _known_owner(owner: pd.Series, reps: pd.DataFrame) -> pd.Series:
     return owner if reps.empty else owner.where(owner.isin(reps["owner_id"]))
 
 
-def _team(owner: pd.Series, reps: pd.DataFrame) -> pd.Series:
-    return _looked_up(owner, reps, "owner_id", "team")
-
-
 def _looked_up(keys: pd.Series, table: pd.DataFrame, key: str, column: str) -> pd.Series:
     """A column of text for each key; typed, also where the table is empty."""
     return keys.map(table.set_index(key)[column]).astype("str")
-
-
-def _others(reps: pd.DataFrame) -> pd.Series:
-    """Those whose own quota and activity are not a rep's: managers, overlays and the like."""
-    return reps.loc[reps["role"].notna() & (reps["role"] != "rep"), "owner_id"]
-
-
-def _wins(rows: pd.DataFrame, key: str, period: Period) -> pd.DataFrame:
-    """Deals won and their money; wins none of which has an amount are of unknown money, not of none."""
-    won = pipeline.closed_in(rows, period).query("is_won").groupby(key, dropna=False, observed=True)["amount"]
-    wins = won.agg(n="size", known="count", won_amount="sum").reset_index()
-    return wins.assign(won_amount=wins["won_amount"].where(wins["known"] > 0)).drop(columns="known")
-
-
-def _quotas(targets: pd.DataFrame, reps: pd.DataFrame, period: Period, scope: str) -> pd.DataFrame:
-    columns = ["metric", "scope_kind", "scope_id", "period_start", "version", "period_end", "value", "ramp_factor"]
-    checks.require_columns(targets, columns, where="targets")
-    rows = targets[(targets["metric"] == "bookings_amount") & (targets["scope_kind"] == scope)]
-    rows = rows.sort_values("version", kind="stable", na_position="first")
-    rows = rows.drop_duplicates(["scope_id", "period_start"], keep="last")
-    last = rows["period_end"].fillna(rows["period_start"] + pd.offsets.MonthEnd(0))
-    share = _days_inside(rows["period_start"], last, period)
-    value = rows["value"]
-    if scope == "rep":
-        seats = rows[["scope_id"]].merge(reps.rename(columns={"owner_id": "scope_id"}), how="left").set_axis(rows.index)
-        first = rows["period_start"].clip(lower=seats["hire_date"].fillna(rows["period_start"]))
-        share = _days_inside(first, last.clip(upper=seats["left_date"].fillna(last)), period)
-        value = value * rows["ramp_factor"].fillna(1.0)
-    part = share / ((last - rows["period_start"]) / _DAY + 1)
-    rows = rows.assign(quota_amount=value * part)[share > 0]
-    return rows.groupby("scope_id", as_index=False)["quota_amount"].sum(min_count=1)
-
-
-def _days_inside(first: pd.Series, last: pd.Series, period: Period) -> pd.Series:
-    """Days from first to last, both included, that lie in the period."""
-    inside = last.clip(upper=pd.Timestamp(period.end)) - first.clip(lower=pd.Timestamp(period.start))
-    return (inside / _DAY + 1).clip(lower=0)
-
-
-def _by_people(activities: pd.DataFrame) -> pd.DataFrame:
-    automatic = activities["is_automated"].fillna(False).astype(bool)
-    return activities[~automatic & (activities["direction"] != "inbound")]
-
-
-def _kinds(done: pd.DataFrame, created: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """The rows each count counts."""
-    held = done[done["is_held"].fillna(True).astype(bool)]
-    of = {"meetings_held": (held, "meeting"), "meetings_booked": (done, "meeting"), "calls": (done, "call"),
-          "emails": (done, "email"), "demos": (held, "demo"), "proposals": (done, "proposal")}
-    return {name: rows[rows["kind"] == kind] for name, (rows, kind) in of.items()} | {"opportunities_created": created}
-
-
-def _seats(owners: pd.Index, reps: pd.DataFrame, period: Period, as_of: date) -> pd.DataFrame:
-    """Reps and the days of the period, up to `as_of`, that they were employed."""
-    until = Period(period.label, period.start, min(period.end, as_of))
-    if reps.empty:
-        return pd.DataFrame({"owner_id": pd.Series(owners, dtype="str"), "n_days": until.days})
-    sellers = reps[~reps["owner_id"].isin(_others(reps))]
-    first = sellers["hire_date"].fillna(pd.Timestamp(until.start))
-    last = sellers["left_date"].fillna(pd.Timestamp(until.end))
-    seats = sellers[["owner_id"]].assign(n_days=_days_inside(first, last, until).astype(int))
-    return seats[seats["n_days"] > 0]

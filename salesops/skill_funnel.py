@@ -12,7 +12,7 @@ _LINES = ("chance_low_95", "chance_high_95", "chance_low", "chance_high", "widen
 _OUTSIDE = {"is_beyond_chance": "chance_{}", "is_outside": "widened_{}"}
 
 
-def funnel(reps: pd.DataFrame, *, min_n: int = checks.MIN_N, level: float = 0.998) -> pd.DataFrame:
+def funnel(reps: pd.DataFrame, *, by: str = _REP, min_n: int = checks.MIN_N, level: float = 0.998) -> pd.DataFrame:
     """Wins over expected wins beside what chance gives, and beside what reps who all differ somewhat would show.
 
     Exact binomial limits around the expected rate, at 95 % and at `level`. Where reps differ more than chance makes
@@ -22,6 +22,8 @@ def funnel(reps: pd.DataFrame, *, min_n: int = checks.MIN_N, level: float = 0.99
     ----------
     reps
         Of `skill.win_skill`: ``owner_id, n, won_count, expected_win_count``.
+    by
+        Column that says who, in the place of ``owner_id``.
     min_n
         Deals below which a rep is not judged, and has no row.
     level
@@ -52,8 +54,8 @@ def funnel(reps: pd.DataFrame, *, min_n: int = checks.MIN_N, level: float = 0.99
     0        a            1.71        0.58         1.45        True
     1        b            0.86        0.58         1.45       False
     """
-    checks.require_columns(reps, [_REP, "n", "won_count", "expected_win_count"], where="skill_funnel")
-    judged = reps[reps[_REP].notna() & (reps["n"] >= min_n)].reset_index(drop=True)
+    checks.require_columns(reps, [by, "n", "won_count", "expected_win_count"], where="skill_funnel")
+    judged = reps[reps[by].notna() & (reps["n"] >= min_n)].reset_index(drop=True)
     n, won = judged["n"].to_numpy(dtype=float), judged["won_count"].to_numpy(dtype=float)
     rate = judged["expected_win_count"].to_numpy(dtype=float) / n
     found = excess(judged)
@@ -62,7 +64,7 @@ def funnel(reps: pd.DataFrame, *, min_n: int = checks.MIN_N, level: float = 0.99
         "chance_{}": funnel_limits.binomial_limits(n, rate, level),
         "widened_{}": funnel_limits.widened_limits(n, rate, found.variance, level),
     }
-    table = judged[[_REP, "n"]].assign(observed_ratio=won / (n * rate))
+    table = judged[[by, "n"]].assign(observed_ratio=won / (n * rate))
     for name, (low, high) in limits.items():
         table = table.assign(**{name.format("low"): low / rate, name.format("high"): high / rate})
     beyond = {name: _beyond(won / n, *limits[of]) for name, of in _OUTSIDE.items()}
@@ -92,7 +94,7 @@ def funnel_lines(reps: pd.DataFrame, *, level: float = 0.998, points: int = 60) 
     -------
     DataFrame
         ``n``, ``chance_low_95``, ``chance_high_95``, ``chance_low``, ``chance_high``, ``widened_low``,
-        ``widened_high``: ratios to expected wins. No rows where no rep has a deal.
+        ``widened_high``: ratios to expected wins, at up to `points` whole numbers. No rows where no rep has a deal.
 
     Examples
     --------
@@ -105,14 +107,15 @@ def funnel_lines(reps: pd.DataFrame, *, level: float = 0.998, points: int = 60) 
     most = reps["n"].max() if len(reps) else 0
     if not most > 0:
         return pd.DataFrame(columns=["n", *_LINES], dtype=float)
-    n, rate = np.linspace(1, most, points), reps["expected_win_count"].sum() / reps["n"].sum()
+    n = np.unique(np.linspace(1, most, points).round())  # a binomial law has no half deals
+    rate = reps["expected_win_count"].sum() / reps["n"].sum()
     inner, outer = (funnel_limits.binomial_limits(n, rate, each) for each in (0.95, level))
     ends = [*inner, *outer, *funnel_limits.widened_limits(n, rate, excess(reps).variance, level)]
     return pd.DataFrame({"n": n} | {name: end / rate for name, end in zip(_LINES, ends, strict=True)})
 
 
-def funnel_sentence(table: pd.DataFrame, window: Period) -> str:
-    """How many reps lie outside what chance, and what reps differ anyway, explain; nobody is named.
+def funnel_sentence(table: pd.DataFrame, window: Period, *, who: str = "reps", min_n: int = checks.MIN_N) -> str:
+    """How many reps lie outside the widened limits, beside how many chance puts there; nobody is named.
 
     Examples
     --------
@@ -120,18 +123,18 @@ def funnel_sentence(table: pd.DataFrame, window: Period) -> str:
     >>> year = Period("2026", date(2026, 1, 1), date(2026, 12, 31))
     >>> table = pd.DataFrame({"is_beyond_chance": [True, True, False], "is_outside": [True, False, False]})
     >>> funnel_sentence(table, year)
-    'In 2026 one of 3 reps won more or less often than chance and the usual differences between reps explain.'
-    >>> funnel_sentence(table.assign(is_outside=False), year)
-    'In 2026 none of 3 reps won more or less often than chance and the usual differences between reps explain.'
+    'In 2026 one of 3 reps lies outside the 99.8 % limits of chance and the usual differences.'
+    >>> funnel_sentence(table.assign(is_outside=False), year, who="teams")
+    'In 2026 none of 3 teams lies outside the 99.8 % limits of chance and the usual differences.'
     >>> funnel_sentence(table.head(1), year)
-    'Too few reps closed 20 deals in 2026 to compare them.'
+    'Fewer than two reps closed 20 deals in 2026: too few to compare.'
     """
     if len(table) < 2:
-        return f"Too few reps closed {checks.MIN_N} deals {window.when} to compare them."
+        return f"Fewer than two {who} closed {min_n} deals {window.when}: too few to compare."
     n, when = int(table["is_outside"].sum()), window.when
     count = {0: "none", 1: "one"}.get(n, f"{n}")
-    tail = "won more or less often than chance and the usual differences between reps explain."
-    return f"{when[:1].upper()}{when[1:]} {count} of {len(table)} reps {tail}"
+    start = f"{when[:1].upper()}{when[1:]} {count} of {len(table)} {who} {'lie' if n > 1 else 'lies'}"
+    return f"{start} outside the 99.8 % limits of chance and the usual differences."
 
 
 def _beyond(seen: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:

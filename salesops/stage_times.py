@@ -12,6 +12,8 @@ from salesops.stats import groups, means, survival
 _LIMITS = ("", "_low", "_high")
 _PERIOD = ["period", "period_start", "period_end"]
 _STUCK = ["opportunity_id", "stage", "pipeline", "owner_id", "amount", "entered_at", "days_in_stage", "usual_days"]
+_CYCLE = ["opportunity_id", "account_id", "qualified_date", "created_date", "close_date", "closed_at", "is_closed",
+          "is_won"]  # fmt: skip
 _STEPS = 60  # of a curve: ages at which it is read
 _QUANTILES = {0.25: "p25", 0.5: "median", 0.75: "p75", 0.9: "p90"}
 
@@ -177,6 +179,23 @@ def stuck_by_stage(
     return groups.rows_of_each(stages, there, one_stage).astype({"n_stuck": "Int64"})
 
 
+def stuck_total(stuck: pd.DataFrame) -> pd.DataFrame:
+    """The deals that stand too long in any stage whose usual time is known, and their money: sums of `stuck_by_stage`.
+
+    Examples
+    --------
+    >>> stuck_total(pd.DataFrame({"n": [40, 60, 7], "n_stuck": [12, 3, None], "stuck_amount": [9e5, 1e5, None]}))
+         n  n_stuck  stuck_rate  stuck_amount
+    0  100       15        0.15     1000000.0
+    """
+    known = stuck.dropna(subset=["n_stuck"])
+    n, late = int(known["n"].sum()), int(known["n_stuck"].sum())
+    money = known["stuck_amount"].sum(min_count=1)
+    return pd.DataFrame(
+        {"n": [n], "n_stuck": [late], "stuck_rate": [late / n if n else np.nan], "stuck_amount": [money]}
+    )
+
+
 def stuck_sentence(stuck: pd.DataFrame, *, currency: str = "") -> str:
     """How many deals stand too long, their money, and where most of them are.
 
@@ -190,8 +209,8 @@ def stuck_sentence(stuck: pd.DataFrame, *, currency: str = "") -> str:
     >>> stuck_sentence(table.assign(n_stuck=0, stuck_amount=0.0))
     'None of the 100 open deals has stood in its stage for longer than nine of ten usually do.'
     """
-    known = stuck.dropna(subset=["n_stuck"])
-    n, late = int(known["n"].sum()), int(known["n_stuck"].sum())
+    known, total = stuck.dropna(subset=["n_stuck"]), stuck_total(stuck).iloc[0]
+    n, late = int(total["n"]), int(total["n_stuck"])
     usual = "in its stage for longer than nine of ten usually do"
     if not n:
         return "No open deal stands in a stage whose usual time is known."
@@ -199,7 +218,7 @@ def stuck_sentence(stuck: pd.DataFrame, *, currency: str = "") -> str:
         alone = "The one open deal has not stood" if n == 1 else f"None of the {words.count(n)} open deals has stood"
         return f"{alone} {usual}."
     first = known.sort_values("n_stuck", ascending=False, kind="stable").iloc[0]
-    worth = words.amount(known["stuck_amount"].sum(min_count=1), currency, compact=True)
+    worth = words.amount(total["stuck_amount"], currency, compact=True)
     money = "" if worth == words.MISSING else f", worth {worth},"
     where = (
         f"; {words.count(first['n_stuck'])} {'is' if first['n_stuck'] == 1 else 'are'} in {words.group(first['stage'])}"
@@ -263,6 +282,7 @@ def sales_cycle(
        n  n_won  n_open  sales_cycle_days_median  created_to_won_days_mean
     0  4      2       1                     15.0                      18.0
     """
+    opportunities = _of_cycles(opportunities, by)
     main = _cycles(_qualified_ages(opportunities, as_of), "won", "sales_cycle_days", period, by, confidence)
     beside = pipeline.ages(opportunities, start="created_date", as_of=as_of)
     beside = _cycles(beside, "won", "created_to_won_days", period, by, confidence)
@@ -305,7 +325,7 @@ def time_to_loss(
        n  n_lost  time_to_loss_days_median
     0  2       1                      10.0
     """
-    aged = pipeline.ages(opportunities, start="created_date", as_of=as_of)
+    aged = pipeline.ages(_of_cycles(opportunities, by), start="created_date", as_of=as_of)
     return _cycles(aged, "lost", "time_to_loss_days", period, by, confidence)
 
 
@@ -347,7 +367,7 @@ def outcome_curves(
     2    lost    10         0.0       20.0
     3    lost    30         0.5       10.0
     """
-    aged = pipeline.ages(opportunities, start="created_date", as_of=as_of)
+    aged = pipeline.ages(_of_cycles(opportunities, None), start="created_date", as_of=as_of)
     started = aged[period.contains(aged["started_at"])]
     curves = survival.cumulative_incidence(
         started["days"], started["cause"], cluster=_clusters(started), confidence=confidence
@@ -363,6 +383,11 @@ def _named(quantiles: pd.DataFrame, metric: str) -> dict[str, float]:
     """Quantiles as columns: the metric with its statistic, and its limits."""
     rows = quantiles.to_dict("records")
     return {f"{metric}_{_QUANTILES[row['probability']]}{end}": row[f"time{end}"] for row in rows for end in _LIMITS}
+
+
+def _of_cycles(opportunities: pd.DataFrame, by: str | None) -> pd.DataFrame:
+    """The columns that cycles are made of: a million deals with all of theirs are slow to copy."""
+    return opportunities[[name for name in opportunities.columns if name in {*_CYCLE, by}]]
 
 
 def _qualified_ages(opportunities: pd.DataFrame, as_of: date) -> pd.DataFrame:

@@ -17,8 +17,10 @@ COLUMNS = ["unique_id", "ds", "predicted",
 _ORIGINS = 4  # earlier ends from which the methods are tried out: half a horizon apart, or a quarter of a season
 _FEWEST = 4  # values below which nothing is tried out
 _LARGEST = np.finfo(float).max
-_OWN = 0.3  # how much a series' own trials weigh against those of all series
-_POWER = 3.0  # how strongly a method that did well is favoured
+_OWN, _OWN_LONG = 0.9, 2.0  # how strongly a method that did well on the series is favoured; the same of long seasons
+_POOLED = 5.0  # how strongly one that did well on all series is
+_PLAIN = np.e**2  # times the weight of methods that leave a long season in, where none shows
+_WIDER = 1.06  # intervals of series without seasons: years tell of few booms and slumps, and fell that much short
 _ALIKE = 20.0  # series whose trials taken together say half of what could be said of all
 
 
@@ -29,6 +31,7 @@ class _Trial(NamedTuple):
     past: list[np.ndarray]
     actual: np.ndarray
     found: dict[str, np.ndarray]
+    spread: np.ndarray
 
 
 def time_series(frame: pd.DataFrame, *, horizon: int, season_length: int, model: str = "combination") -> pd.DataFrame:
@@ -36,10 +39,11 @@ def time_series(frame: pd.DataFrame, *, horizon: int, season_length: int, model:
 
     The combination is the weighted mean of exponential smoothing (forms weighted by AICc), the dynamic Theta
     model and ARIMA on logs (a small grid, weighted by AICc). The weights, near equal, follow how well each
-    method did from up to four earlier origins, pooled over the series of the frame. A series of fewer than two
-    seasons (six values without one) gets the season before, or the last value and half its usual step.
-    Intervals: what the errors from the earlier origins ask for, pooled over the series. A season longer than 24
-    steps is taken out by loess first. A series never below nothing has no forecast below it.
+    method did from up to four earlier origins, on the series and on all series of the frame. A series of fewer than
+    two seasons (six values without one) gets the season before, or the last value and half its usual step.
+    Intervals: what the errors from the earlier origins ask for, pooled over the series, wider where a model expects
+    to be off by more. A season longer than 24 steps is taken out by loess first; each method is also tried as if
+    there were none, and so is the last value. A series never below nothing has no forecast below it.
 
     Parameters
     ----------
@@ -244,22 +248,32 @@ def _require(horizon: int, season_length: int, model: str) -> None:
 def _forecast(many: Sequence[np.ndarray], horizon: int, season_length: int, model: str):
     """Forecasts ``(series, horizon)``, the ends of their intervals in the order of the columns, and past errors."""
     trials = _trials(many, horizon, season_length)
-    found, *before = _forecasts([many, *(each.past for each in trials)], horizon, season_length)
-    trials = [each._replace(found=values) for each, values in zip(trials, before, strict=True)]
+    (found, spread), *before = _described([many, *(each.past for each in trials)], horizon, season_length)
+    trials = [each._replace(found=values, spread=wide) for each, (values, wide) in zip(trials, before, strict=True)]
+    return _combined(many, found, spread, trials, season_length, model)
+
+
+def _combined(many, found, spread, trials, season_length: int, model: str):
     used = [name for name in found if name != "seasonal_naive"] if model == "combination" else [model]
-    weights = _weights(trials, used, len(many))
-    predicted, unit, known = _described(many, found, used, weights, season_length)
-    past = [_described(each.past, each.found, used, weights[each.rows], season_length) for each in trials]
+    predicted, unit, known = _mean(many, found, spread, used, _weights(trials, used, len(many)), season_length)
+    past = [_earlier(each, trials, used, len(many), season_length) for each in trials]
     errors = [each.actual - values for each, (values, _, _) in zip(trials, past, strict=True)]
     learned = conformal.learn(
-        np.concatenate([np.full((1, horizon), np.nan), *errors]),
+        np.concatenate([np.full((1, predicted.shape[1]), np.nan), *errors]),
         np.concatenate([[0.0], *(each[1] for each in past)]),
         np.concatenate([known[:1], *(each[2] for each in past)]),
     )
     floor = np.array([0.0 if each.min() >= 0 else -np.inf for each in many])[:, None]
+    unit = unit * (_WIDER if season_length == 1 else 1.0)
     ends = [end for level in LEVELS for end in conformal.limits(learned, predicted, unit, known, level / 100)]
     missed = [error for error in errors if len(error) == len(many)]
     return predicted, [np.maximum(end, floor) for end in ends], np.hstack([np.zeros((len(many), 0)), *missed])
+
+
+def _earlier(trial: _Trial, trials: Sequence[_Trial], used: Sequence[str], count: int, season_length: int):
+    """What was forecast from an earlier origin, by weights that the other origins gave: it is to be a fair test."""
+    weights = _weights([each for each in trials if each is not trial], used, count)
+    return _mean(trial.past, trial.found, trial.spread, used, weights[trial.rows], season_length)
 
 
 def _size(y: np.ndarray) -> float:
@@ -273,23 +287,27 @@ def _unscaled(values: np.ndarray, sizes: np.ndarray) -> np.ndarray:
         return np.clip(values * sizes[:, None], -_LARGEST, _LARGEST)
 
 
-def _described(many, found, used, weights, season_length):
+def _mean(many, found, spread, used, weights, season_length):
     """The weighted mean of the methods, and what the width of its interval hangs on."""
+    seasonless = members.is_without_season(seasonal.stack(many), season_length)
+    plain = np.array([name.endswith("_plain") for name in used])
+    weights = weights * np.where(seasonless[:, None] & plain, _PLAIN, 1.0)
+    weights = weights / weights.sum(axis=1, keepdims=True)
     values = np.array([found[name] for name in used])
     predicted = np.einsum("nk,knh->nh", weights, values)
     others = np.array([each for name, each in found.items() if name != "seasonal_naive"])
     apart = np.abs(others - predicted).mean(axis=0)
-    return predicted, *conformal.features(seasonal.stack(many), apart, season_length)
+    return predicted, *conformal.features(seasonal.stack(many), apart, season_length, spread=spread)
 
 
-def _forecasts(groups: Sequence[Sequence[np.ndarray]], horizon: int, season_length: int) -> list[dict[str, np.ndarray]]:
+def _described(groups: Sequence[Sequence[np.ndarray]], horizon: int, season_length: int):
     """What each method forecasts for several groups of series, made in one go because that is faster."""
-    found = members.forecasts([y for group in groups for y in group], horizon=horizon, season_length=season_length)
+    found, spread = members.described(
+        [y for group in groups for y in group], horizon=horizon, season_length=season_length
+    )
     ends = np.cumsum([len(group) for group in groups])
-    return [
-        {name: values[end - len(group) : end] for name, values in found.items()}
-        for group, end in zip(groups, ends, strict=True)
-    ]
+    parts = [slice(end - len(group), end) for group, end in zip(groups, ends, strict=True)]
+    return [({name: values[part] for name, values in found.items()}, spread[part]) for part in parts]
 
 
 def _trials(many: Sequence[np.ndarray], horizon: int, season_length: int) -> list[_Trial]:
@@ -312,7 +330,7 @@ def _trial(many, rows: np.ndarray, cuts: np.ndarray, horizon: int) -> _Trial:
     for place, (row, cut) in enumerate(zip(rows, cuts, strict=True)):
         later = many[row][-cut:][:horizon]
         actual[place, : len(later)] = later
-    return _Trial(rows, past, actual, {})
+    return _Trial(rows, past, actual, {}, np.empty((0, horizon)))
 
 
 def _weights(trials: Sequence[_Trial], used: Sequence[str], count: int) -> np.ndarray:
@@ -326,5 +344,6 @@ def _weights(trials: Sequence[_Trial], used: Sequence[str], count: int) -> np.nd
         tried[each.rows] += 1
     own = total / np.maximum(tried, 1)[:, None]
     pooled = own.sum(axis=0) / ((tried > 0).sum() + _ALIKE)
-    weights = np.exp(-_POWER * (_OWN * own + (1 - _OWN) * pooled))
+    alone = _OWN_LONG if any(name.endswith("_plain") for name in used) else _OWN
+    weights = np.exp(-alone * own - _POOLED * pooled)
     return weights / weights.sum(axis=1, keepdims=True)

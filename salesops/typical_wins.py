@@ -7,6 +7,7 @@ import pandas as pd
 from scipy.stats import f as fisher
 
 from salesops import checks
+from salesops.periods import Period
 from salesops.skill import DOUBT, Comparison, closed_deals, mix_columns
 from salesops.stats import pooling
 
@@ -14,7 +15,9 @@ _REP = "owner_id"
 _ROUNDS = 5
 
 
-def won_amounts(deals: pd.DataFrame, *, factors: Sequence[str] | None = None, confidence: float = 0.95) -> Comparison:
+def won_amounts(
+    deals: pd.DataFrame, *, factors: Sequence[str] | None = None, by: str = _REP, confidence: float = 0.95
+) -> Comparison:
     """The amount each rep wins in a typical deal, with the company's mix of deals, drawn in for chance.
 
     Geometric means: logarithms of the amounts won are a sum of what the mix makes them and of the rep's own part, a
@@ -22,7 +25,7 @@ def won_amounts(deals: pd.DataFrame, *, factors: Sequence[str] | None = None, co
 
     Parameters
     ----------
-    deals, factors, confidence
+    deals, factors, by, confidence
         As for `skill.win_skill`, with ``amount``; the amount itself is no factor here.
 
     Returns
@@ -52,10 +55,12 @@ def won_amounts(deals: pd.DataFrame, *, factors: Sequence[str] | None = None, co
     2       U3  40               565.0
     """
     checks.require_columns(deals, ["amount"], where="typical_wins")
-    return _typical(deals, deals["amount"], "typical_won_amount", factors, confidence)
+    return _typical(deals, deals["amount"], "typical_won_amount", factors, by, confidence)
 
 
-def won_cycles(deals: pd.DataFrame, *, factors: Sequence[str] | None = None, confidence: float = 0.95) -> Comparison:
+def won_cycles(
+    deals: pd.DataFrame, *, factors: Sequence[str] | None = None, by: str = _REP, confidence: float = 0.95
+) -> Comparison:
     """The days each rep takes to win a typical deal, with the company's mix of deals, drawn in for chance.
 
     As `won_amounts`. From creation to the close date; a deal won on its first day counts as one day. Only deals
@@ -63,7 +68,7 @@ def won_cycles(deals: pd.DataFrame, *, factors: Sequence[str] | None = None, con
 
     Parameters
     ----------
-    deals, factors, confidence
+    deals, factors, by, confidence
         As for `skill.win_skill`, with ``created_date`` and ``close_date``.
 
     Returns
@@ -88,22 +93,59 @@ def won_cycles(deals: pd.DataFrame, *, factors: Sequence[str] | None = None, con
     """
     checks.require_columns(deals, ["created_date", "close_date"], where="typical_wins")
     days = (deals["close_date"].dt.normalize() - deals["created_date"].dt.normalize()) / pd.Timedelta(days=1)
-    return _typical(deals, days.where(days < 0, days.clip(lower=1)), "typical_won_days", factors, confidence)
+    return _typical(deals, days.where(days < 0, days.clip(lower=1)), "typical_won_days", factors, by, confidence)
+
+
+def difference_sentences(
+    amounts: pd.DataFrame, cycles: pd.DataFrame, window: Period, *, who: str = "reps"
+) -> list[str]:
+    """Whether reps win larger deals, or win them faster, than chance and their deals explain; nobody is named.
+
+    Parameters
+    ----------
+    amounts, cycles
+        ``spread`` of `won_amounts` and of `won_cycles`.
+    window
+        When the deals closed.
+    who
+        What those compared are called, in the plural.
+
+    Examples
+    --------
+    >>> from datetime import date
+    >>> year = Period("2026", date(2026, 1, 1), date(2026, 12, 31))
+    >>> differ = pd.DataFrame({"n_reps": [30], "p_value": [0.001], "is_beyond_chance": [True]})
+    >>> difference_sentences(differ, differ.assign(p_value=0.4, is_beyond_chance=False), year)
+    ['Given the deals they had, 30 reps differ in 2026 in the amounts they win by more than chance would make them.', \
+'Given the deals they had, 30 reps differ in 2026 in the days they take to win no more than chance would make them.']
+    >>> difference_sentences(differ, differ.assign(p_value=float("nan")), year, who="teams")[1]
+    'In 2026 teams have won too few deals to compare the days they take to win.'
+    """
+    when, said = window.when, []
+    for spread, what in ((amounts, "the amounts they win"), (cycles, "the days they take to win")):
+        row = spread.iloc[0]
+        if pd.isna(row["p_value"]):
+            said.append(f"{when[:1].upper()}{when[1:]} {who} have won too few deals to compare {what}.")
+            continue
+        more = "by more than" if row["is_beyond_chance"] else "no more than"
+        differ = f"{row['n_reps']:.0f} {who} differ {when} in {what} {more} chance would make them"
+        said.append(f"Given the deals they had, {differ}.")
+    return said
 
 
 def _typical(
-    deals: pd.DataFrame, values: pd.Series, name: str, factors: Sequence[str] | None, confidence: float
+    deals: pd.DataFrame, values: pd.Series, name: str, factors: Sequence[str] | None, by: str, confidence: float
 ) -> Comparison:
-    rows, used = closed_deals(deals.assign(value=values), factors)
+    rows, used = closed_deals(deals.assign(value=values), factors, by=by)
     rows = rows[rows["is_won"].astype(bool)]
-    every = np.sort(rows[_REP].dropna().unique())
-    rows = rows[rows[_REP].notna() & (rows["value"] > 0)].reset_index(drop=True)
+    every = np.sort(rows[by].dropna().unique())
+    rows = rows[rows[by].notna() & (rows["value"] > 0)].reset_index(drop=True)
     used = [each for each in used if each != "amount" or name != "typical_won_amount"]
-    codes, reps = pd.factorize(rows[_REP], sort=True)
+    codes, reps = pd.factorize(rows[by], sort=True)
     mean, error, p_value = _adjusted(np.log(rows["value"].to_numpy(dtype=float)), mix_columns(rows, used), codes)
     pooled = np.exp(pooling.pooled_means(mean, error, confidence=confidence, power=1.0)).set_axis(reps).reindex(every)
     n = pd.Series(np.bincount(codes, minlength=len(reps)), index=reps).reindex(every, fill_value=0).astype(int)
-    table = pd.DataFrame({_REP: pd.Series(every, dtype="str"), "n": n.to_numpy()})
+    table = pd.DataFrame({by: pd.Series(every, dtype="str"), "n": n.to_numpy()})
     for column in pooled:
         table[column.replace("mean", name)] = pooled[column].to_numpy()
     spread = {"n": len(rows), "n_reps": len(reps), "p_value": p_value, "is_beyond_chance": bool(p_value < DOUBT)}

@@ -98,7 +98,8 @@ def tallies(
     """
     checks.require_columns(opportunities, [*_NEEDED, *([by] if by else [])], where="opportunities")
     _require_periods(periods, as_of)
-    deals = _clocked(opportunities, by)
+    needed = {*_NEEDED, "stage", by}
+    deals = _clocked(opportunities[[name for name in opportunities.columns if name in needed]], by)
     changes, _ = evenings.replay(deals, stage_history, stages=stages)
     pieces = [_tally(deals, changes, period, as_of) for period in periods]
     table = pd.concat(pieces, ignore_index=True)
@@ -393,7 +394,7 @@ def _tally(deals: pd.DataFrame, changes: pd.DataFrame, period: Period, as_of: da
     is_open = (stood["state"] == evenings.OPEN) & (deals["started"] <= pd.Timestamp(last))
     is_ended = Period(period.label, period.start, last).contains(deals["ended"])
     kept = (is_open | is_ended).to_numpy()
-    rows = deals[kept]
+    rows = deals.loc[kept, ["group", "company", "is_won", "amount", "days"]]
     ended, won = is_ended[kept], is_ended[kept] & rows["is_won"]
     timed, priced = ended & rows["days"].notna(), won & rows["amount"].notna()
     cells = pd.DataFrame({

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.special import logit
+from scipy.special import expit, logit
 from scipy.stats import beta
 
 from salesops import checks
@@ -126,6 +126,20 @@ def tabled(case: Case) -> Learnt | None:
     return Learnt(
         logit(now.clip(1e-4, 1 - 1e-4)), none, np.zeros((1, 1)), levels, week, at, quarter, odds, tuple(quarters)
     )
+
+
+def stated(learnt: Learnt, *, draws: int = 200, seed: int = 0) -> np.ndarray:
+    """Chance of each open deal to be won by the quarter's end, the level of the coming quarter taken in.
+
+    Examples
+    --------
+    >>> nothing = repeated.Levels(np.zeros(8), np.full(8, 0.1))
+    >>> learnt = Learnt(np.array([0.0, 2.0]), None, None, nothing, 1, None, None, None, ())
+    >>> stated(learnt).round(2).tolist()
+    [0.5, 0.88]
+    """
+    level = repeated.next_level(learnt.levels, draws, seed=seed)
+    return expit(learnt.odds[:, None] + level).mean(axis=1)
 
 
 def landmark_table(case: Case, *, confidence: float = 0.95) -> pd.DataFrame:

@@ -50,7 +50,7 @@ _METHODS = {
     "win_model": "the win model",
     "base_rate": "the same chance for every deal",
 }
-_OF_COLUMNS = ("factor", "other_factor", "dimension")  # what stands in them is the name of a column
+_OF_COLUMNS = ("factor", "other_factor", "dimension", "behaviour")  # what stands in them is the name of a column
 _STATISTICS = {
     "mean": "mean",
     "median": "median",

@@ -117,5 +117,9 @@ def company(source: str = "sample", *, as_of: date | None = None, where: str = "
             }
         ),
         notes=[],
+        about=None,
+        policy=(),
+        hides=lambda _: False,
+        unnamed=lambda text: text,
         period=partial(periods.resolve, as_of=as_of or date(2026, 9, 30), first=date(2026, 1, 5)),
     )

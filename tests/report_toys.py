@@ -53,7 +53,7 @@ def company(**changes: object) -> SimpleNamespace:
     usual = {
         "where": "amount > 10", "currency": "USD", "withheld": {}, "as_of": date(2026, 9, 30),
         "data_through": date(2026, 9, 30), "calendar": periods.Calendar(), "source": "toys", "notes": ["Read as CSV."],
-        "opportunities": pd.DataFrame({"opportunity_id": ["d1", "d2"]}),
+        "opportunities": pd.DataFrame({"opportunity_id": ["d1", "d2"]}), "policy": (), "hides": lambda _: False,
         "exclusions": pd.DataFrame({
             "table": ["opportunities"], "rule": ["no_id"], "field": ["opportunity_id"], "action": ["set_aside"],
             "n": [3], "examples": ["<b>row 1</b>"], "reason": ["has no id"],

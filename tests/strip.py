@@ -1,6 +1,7 @@
 """Notebooks as they are committed: outputs gone, but for the text of cells tagged nbval-check-output."""
 
 import argparse
+import os
 from pathlib import Path
 
 import nbformat
@@ -36,8 +37,9 @@ def text(notebook: nbformat.NotebookNode) -> str:
 
 
 def executed(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """The notebook run as it stands, on the sample."""
-    return NotebookClient(notebook, kernel_name="python3", timeout=600).execute()
+    """The notebook run as it stands, on the sample, no report having been published before."""
+    environment = os.environ | {"SALESOPS_REPORTS": os.devnull}
+    return NotebookClient(notebook, kernel_name="python3", timeout=600).execute(env=environment)
 
 
 if __name__ == "__main__":

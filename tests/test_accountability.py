@@ -204,3 +204,48 @@ def test_people_without_a_lean_are_seldom_found_to_have_one():
         error, freedom = accountability._errors(cells, sums)
         found.append(2 * student.sf(np.log(sums["said"] / sums["booked"]).abs() / error, freedom) < 0.05)
     assert 0.02 < np.mean(found) < 0.08  # 600 people: 0.05 with a standard error of 0.009
+
+
+def finance(*rows):
+    frame = pd.DataFrame(rows, columns=["measure", "scope_kind", "period_start", "amount"])
+    return frame.assign(period_start=pd.to_datetime(frame["period_start"]))
+
+
+MONTHS = ("2026-04-01", "2026-05-01", "2026-06-01")
+
+
+def test_revenue_is_the_company_s_own_or_the_sum_over_regions():
+    q2 = quarter(date(2026, 5, 1))
+    regions = [("revenue", "region", month, 4.0) for month in MONTHS for _ in range(2)]
+    other = [("margin", "company", month, 99.0) for month in MONTHS]
+    assert accountability.revenue(finance(*regions, *other), q2) == 24.0
+    own = [("revenue", "company", month, 10.0) for month in MONTHS]
+    assert accountability.revenue(finance(*own, *regions), q2) == 30.0
+    assert np.isnan(accountability.revenue(finance(*own), q2, measure="arr"))
+
+
+def test_revenue_of_a_quarter_that_is_not_whole_is_not_known():
+    q2, q3 = quarter(date(2026, 5, 1)), quarter(date(2026, 8, 1))
+    rows = [("revenue", "company", month, 10.0) for month in (*MONTHS, "2026-07-01", "2026-08-01")]
+    assert accountability.revenue(finance(*rows), q2) == 30.0
+    assert np.isnan(accountability.revenue(finance(*rows), q3)) and np.isnan(accountability.revenue(finance(), q3))
+    quarterly = [("revenue", "company", month, 30.0) for month in ("2026-01-01", "2026-04-01", "2026-07-01")]
+    assert accountability.revenue(finance(*quarterly), q3) == 30.0
+
+
+def test_what_the_report_leaves_out_is_counted_once():
+    every = pd.DataFrame({
+        "opportunity_id": list("abcd"), "is_won": [True, True, False, True], "amount": [1.0, 2.0, 4.0, 8.0],
+        "close_date": pd.to_datetime(["2026-05-01", "2026-06-30", "2026-05-01", "2026-07-01"]),
+    })  # fmt: skip
+    q2 = quarter(date(2026, 5, 1))
+    assert accountability.booked_outside(every, every[:1], q2) == 2.0
+    assert accountability.booked_outside(every, every, q2) == 0.0
+
+
+def test_the_limits_of_the_record_say_their_level():
+    tested = pd.DataFrame({
+        "model": "m", "period": "2026Q2", "period_start": "2026-04-01", "period_end": "2026-06-30", "week": [1],
+        "cutoff_date": "2026-03-31", "actual": 100.0, "predicted": 90.0, "predicted_low_80": 80.0, "predicted_high_80": 99.0,
+    })  # fmt: skip
+    assert accountability.forecast_record(tested, model="m")["level"].tolist() == [0.8]

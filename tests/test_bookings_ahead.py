@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from salesops import checks, forecast, periods
-from salesops.bookings_ahead import bookings_by_group, group_forecasts, groups_sentence
+from salesops.bookings_ahead import bookings_by_group, group_forecasts, groups_sentence, total_ahead
 from salesops.periods import Calendar
 
 AS_OF = date(2026, 9, 30)
@@ -172,3 +172,14 @@ def test_errors_say_what_to_do():
         group_forecasts(pd.DataFrame({"region": []}), by=["region"])
     with pytest.raises(checks.ParameterError, match="horizon is 0"):
         group_forecasts(history_of({"north": [1.0] * 9}), by=["region"], horizon=0)
+
+
+def test_the_total_ahead_is_the_sum_of_its_groups():
+    history = history_of({"east": [10.0, 12, 9, 14, 11, 13, 10, 15, 12], "west": [3.0, 2, 4, 3, 5, 3, 4, 3, 6]})
+    table = group_forecasts(history, by=["region"])
+    total = total_ahead(table)
+    sums = table[table["grouping"] == "region"].groupby("period_start")["group_forecast_amount"].sum()
+    np.testing.assert_allclose(total["series_forecast_amount"], sums, rtol=1e-9)
+    assert total["n"].tolist() == [9] * 4 and total["level"].tolist() == [0.8] * 4
+    assert list(total.columns) == list(forecast.series_ahead(history[:0].assign(bookings_amount=[])).columns)
+    assert total_ahead(group_forecasts(history[:0], by=["region"])).empty

@@ -107,6 +107,15 @@ def test_every_part_by_hand():
                                              "created late": 1, "data entry": 3, "bookings": 6}  # fmt: skip
 
 
+def test_deals_left_out_stand_between_bookings_and_revenue():
+    gap = called_deals.forecast_gap(*hand(), revenue=300.0, outside=50.0)
+    assert gap["part"].tolist()[-4:] == ["bookings", "other deals", "recognition", "revenue"]
+    assert gap["gap_part_amount"].tolist()[-4:] == [337, 50, -87, 300]
+    unknown = called_deals.forecast_gap(*hand(), revenue=float("nan"), outside=50.0)
+    assert unknown["part"].tolist()[-1] == "bookings"
+    assert called_deals.forecast_gaps([hand()[0]], hand()[1], revenue=300.0)["part"].tolist()[-1] == "revenue"
+
+
 def test_the_parts_sum_to_the_cent_whatever_was_called(cases, later, tables):
     deals = tables["opportunities"]
     random = np.random.default_rng(0)

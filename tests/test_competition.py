@@ -79,7 +79,7 @@ def test_the_comparison_is_statsmodels_own():
     assert half == pytest.approx(fitted.bse["c"], rel=0.04)
     effect = fitted.get_margeff(dummy=True).margeff[list(fitted.params.index).index("c") - 1]
     assert row["competitive_win_rate_difference"] == pytest.approx(effect, abs=0.004)
-    assert row["n_others"] == (frame["c"] == 0).sum()
+    assert row["n_others_win_rate"] == (frame["c"] == 0).sum()
     assert row["others_win_rate"] == pytest.approx(frame.loc[frame["c"] == 0, "won"].mean())
 
 
@@ -112,7 +112,7 @@ def test_one_that_hurts_does_not_make_the_others_look_good():
         )
     ).set_index("competitor")
     assert table["is_named"].to_dict() == {"A": False, "B": False, "C": True, "D": False, "E": False}
-    assert table.loc["C", "n_others"] == 2000 and table.loc["A", "n_others"] == 1500
+    assert table.loc["C", "n_others_win_rate"] == 2000 and table.loc["A", "n_others_win_rate"] == 1500
     assert table.loc["A", "competitor_odds_ratio"] == pytest.approx(1, abs=0.01)
 
 
@@ -137,7 +137,9 @@ def test_what_says_unknown_is_unknown_and_nobody_is_no_competitor():
     table = competition.competitors(rows, adjust=[])
     assert table["competitor"].tolist()[:3] == ["A", "B", "None"] and table["competitor"].isna().tolist()[3:] == [True]
     assert table["n"].tolist() == [60, 60, 50, 30]
-    assert table["n_others"].isna().tolist() == [False, False, True, True] and table["n_others"][0] == 60
+    assert (
+        table["n_others_win_rate"].isna().tolist() == [False, False, True, True] and table["n_others_win_rate"][0] == 60
+    )
     assert table["competitive_shrunk_win_rate"].isna().tolist() == [False, False, True, True]
 
 
@@ -146,7 +148,9 @@ def test_rates_are_withheld_where_losses_name_the_competitor_more_often():
     fill = competition.fill_by_outcome(rows)
     assert fill[["outcome", "n", "named_count"]].values.tolist() == [["won", 230, 30], ["lost", 360, 300]]
     table = named(competition.competitors(rows, adjust=[]))
-    rates = [name for name in table.columns if "rate" in name or "ratio" in name or name == "p_value"]
+    rates = [
+        name for name in table if not name.startswith("n_") and ("rate" in name or "ratio" in name or name == "p_value")
+    ]
     assert table[rates].isna().all(axis=None) and table["n"].tolist() == [170, 160, 260]
     assert competition.competitor_sentence(table, fill) == (
         "A competitor is named for 83 % of the deals lost but 13 % of those won, so win rates against competitors "
@@ -238,7 +242,14 @@ def test_two_that_stand_out_are_both_said():
 
 
 def test_a_named_row_whose_interval_holds_zero_is_not_said():
-    row = {"competitor": "A", "n": 50, "n_others": 90, "others_win_rate": 0.3, "p_value": 0.01, "is_named": True}
+    row = {
+        "competitor": "A",
+        "n": 50,
+        "n_others_win_rate": 90,
+        "others_win_rate": 0.3,
+        "p_value": 0.01,
+        "is_named": True,
+    }
     row |= {"segment": "SMB"}
     row |= dict(zip([f"competitive_win_rate_difference{end}" for end in ENDS], (-0.1, -0.21, 0.01), strict=True))
     fill = pd.DataFrame({"outcome": ["won", "lost"], "n": 60, "named_count": 30})

@@ -209,7 +209,9 @@ def test_factors_find_where_ends_bunch():
 def test_an_age_at_which_many_end_is_no_season():
     rng = np.random.default_rng(1)
     part = (np.arange(900) % 28 >= 21).astype(int)
-    origin = rng.choice(np.flatnonzero(part[:600]), 6000)  # all start in the last week, and end on the day or much later
+    origin = rng.choice(
+        np.flatnonzero(part[:600]), 6000
+    )  # all start in the last week, and end on the day or much later
     end = np.where(rng.random(6000) < 0.5, 0, rng.integers(30, 200, 6000))
     found = completion.seasons(end, ["won"] * 6000, origin=origin, part=part, causes=["won"])
     assert found.factors["won"] == pytest.approx([1, 1], abs=0.1)

@@ -35,7 +35,7 @@ def test_the_scale_follows_the_series_and_the_square_root_of_the_step():
     rng = np.random.default_rng(7)
     y = walks(rng, 2000, 80)
     learned = learned_from(y, 8)
-    assert learned.coefficients[1] == pytest.approx(0.5, abs=0.06)
+    assert learned.coefficients[1] + learned.coefficients[4] / 2 == pytest.approx(0.5, abs=0.06)
     unit, known = conformal.features(y, np.zeros((2000, 8)), 1)
     low, high = conformal.limits(learned, np.zeros((2000, 8)), unit, known, 0.8)
     assert np.corrcoef(np.log(high - low)[:, 0], np.log(unit))[0, 1] > 0.95
@@ -67,7 +67,7 @@ def test_the_tails_widen_while_few_are_scored():
 
 
 def test_quantiles_of_weighted_errors():
-    learned = conformal.Learned(np.zeros(4), np.array([-1.0, 0.0, 1.0]), np.array([1.0, 2.0, 1.0]), 3)
+    learned = conformal.Learned(np.zeros(5), np.array([-1.0, 0.0, 1.0]), np.array([1.0, 2.0, 1.0]), 3)
     assert [conformal._quantile(learned, share) for share in (0.0, 0.125, 0.5, 0.875, 1.0)] == [
         -1.0,
         -1.0,
@@ -83,6 +83,24 @@ def test_usual_moves():
     wide, rough = conformal.usual_move(y, 2)
     assert wide.tolist() == [1.0, 0.004]  # one a season; a single value counts with a thousandth of itself
     assert rough.tolist() == [0.004, 0.004]
+
+
+def test_what_a_model_expects_widens_the_interval_of_the_series_it_is_expected_of():
+    """Noise round a level against a walk of the same steps: errors of one stay, those of the other grow."""
+    rng = np.random.default_rng(9)
+    noise, walk = 50 + rng.normal(size=(300, 40)), 50 + np.cumsum(rng.normal(0, 2**0.5, (300, 40)), axis=1)
+    y, steps = np.vstack([noise, walk]), np.arange(1.0, 7)
+    expected = np.vstack([np.ones((300, 6)), np.sqrt(2 * steps) * np.ones((300, 1))])
+    errors = rng.normal(size=(600, 6)) * expected
+    widths = {}
+    for name, spread in (("none", None), ("model", expected)):
+        unit, known = conformal.features(y, np.ones((600, 6)), 1, spread=spread)
+        learned = conformal.learn(errors, unit, known)
+        low, high = conformal.limits(learned, np.zeros((600, 6)), unit, known, 0.8)
+        widths[name] = (high - low)[:, -1]
+        covered = (np.abs(errors) <= high)[:, -1]
+        assert (covered[:300].mean() - covered[300:].mean() > 0.1) == (name == "none")
+    assert widths["model"][300:].mean() > 2.5 * widths["model"][:300].mean()
 
 
 def test_scale_does_not_matter():

@@ -26,7 +26,7 @@ def test_what_a_full_source_says():
     currency: eur
     fiscal: {start_month: 07, named_by: start}
     stages: {order: {New: [Lead, Offer]}, won: Signed, lost: [Gone], qualified: {New: Offer}}
-    people_policy: initials
+    people_policy: {level: rep, names: initials}
     lookups: {product: prices.csv:name}
     """
     said = source.from_mapping(source.parse(text.replace("07", "7")), label="ours")
@@ -36,6 +36,7 @@ def test_what_a_full_source_says():
     assert said.values == {"outcome": {"Yes": "won", "No": "lost"}, "stages.is_closed": {"0": "no"}}
     assert said.stages.outcomes() == {"Lead": "open", "Offer": "open", "Signed": "won", "Gone": "lost"}
     assert said.stages.qualified == ("Offer",) and said.lookups == {"product": ("prices.csv", "name")}
+    assert (said.people_policy.level, said.people_policy.names) == ("rep", "initials")
     assert said.missing == {"": ("Select", "None")} and said.dates["close_date"] == "dmy"
 
 
@@ -60,7 +61,7 @@ def test_what_a_full_source_says():
         ("id: column", "id must be one of row; found 'column'."),
         ("decimal: comma", "decimal must be one of ,, .; found 'comma'."),
         ("lookups: {product: prices.csv}", "lookups.product must be like products.csv:product; found 'prices.csv'."),
-        ("people_policy: none", "people_policy must be one of full, initials, codes; found 'none'."),
+        ("people_policy: none", "people_policy must hold 'name: value' lines, such as level: team; found 'none'."),
         ("currency: EUR\ncurrency: USD", "source.yaml, line 2: 'currency' is written twice. Keep one."),
         ("stages:\n  won: [a]\n  won: [b]", "source.yaml, line 3: 'won' is written twice. Keep one."),
         (

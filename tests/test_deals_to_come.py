@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from scipy.stats import norm
+from scipy.stats import t as student
 
 from salesops import deals_to_come, forecast_cases, lead_chances, pipeline_forecast, win_chances
 from salesops.crm import sample
@@ -95,9 +97,10 @@ def test_each_past_quarter_is_judged_by_the_others():
     for number, each in enumerate(past):
         rest = past[:number] + past[number + 1 :]
         mean = 100 * deals_to_come._season(rest, 1)
-        squares.append(min((each.came - mean) ** 2 / (mean + mean**2), 25.0))
-    assert deals_to_come._stretch(past) == pytest.approx((4 + sum(squares)) / 8)
-    assert deals_to_come._stretch([]) == 1.0
+        squares.append(min((each.came - mean) ** 2 / (mean + mean**2), 100.0))
+    few = (student.ppf(0.9, 4) / norm.ppf(0.9)) ** 2
+    assert deals_to_come._stretch(past) == pytest.approx((1 + sum(squares)) / 5 * few)
+    assert deals_to_come._stretch([]) == pytest.approx((student.ppf(0.9, 2) / norm.ppf(0.9)) ** 2)
 
 
 def test_what_the_late_deals_follow(case):

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from salesops.checks import SalesopsError
 from salesops.engine import figures
+from salesops.report import deal_lists
 
 
 def figure(value: float | None = 0.5, **changes) -> dict:
@@ -40,8 +41,19 @@ def test_blocks_are_read_in_order():
     assert said.page["population"] == 3
     assert said.headlines == ["First.", "Second."]
     assert [(each["by"], each["value"]) for each in said.figures] == [({}, 0.5), ({"segment": None}, 0.2)]
-    assert said.deals == {"win_rate": ["D2", "D1", "D3"]}
+    assert {key: ids.to_pylist() for key, ids in said.deals.items()} == {"win_rate": ["D2", "D1", "D3"]}
     assert said.left_out == [{"section": "Attainment", "reason": "no targets"}]
+
+
+def test_lists_of_deals_are_read_from_the_file_beside_the_notebook(tmp_path, monkeypatch):
+    monkeypatch.setenv(deal_lists.FOLDER, str(tmp_path))
+    blocks = [{"zeta": ["D2"], "won": ["D1", "D2"]}, {"won": ["D3", "D1"]}]
+    lists = [{key: deal_lists.listed(ids) for key, ids in block.items()} for block in blocks]
+    said = figures.collect(notebook(*({"kind": "table"} | deal_lists.left(each) for each in lists)), tmp_path)
+    assert [(key, ids.to_pylist()) for key, ids in said.deals.items()] == [
+        ("zeta", ["D2"]),
+        ("won", ["D1", "D2", "D3"]),
+    ]
 
 
 def test_a_figure_twice_is_one_and_the_fuller_mention_counts():

@@ -15,6 +15,7 @@ import pytest
 from salesops import crm
 from salesops.checks import DataError, ParameterError
 from salesops.engine import deals, document, execute, index, plan, publish, run
+from salesops.report import deal_lists
 
 DAY = "2026-09-30"
 
@@ -85,7 +86,7 @@ def test_the_figures_file_has_the_agreed_shape(published):
     found = json.loads((published / "alpha.json").read_text(), parse_constant=pytest.fail)
     assert set(found) == {
         "schema", "report", "run_id", "as_of", "period", "parameters", "status", "inputs", "exclusions", "headlines",
-        "figures", "sections_left_out", "code",
+        "figures", "tiles", "currency", "sections_left_out", "code",
     }  # fmt: skip
     assert found["schema"] == 1
     assert (found["report"], found["as_of"], found["status"]) == ("alpha", DAY, "ok")
@@ -144,12 +145,38 @@ def test_a_long_list_is_cut_and_says_so():
         [company.opportunities.head(1).assign(opportunity_id=f"D{n}", amount=float(n)) for n in range(250)]
     )
     company.all_opportunities = company.opportunities = many
-    ids = {"won_count": many["opportunity_id"].tolist()}
+    ids = {"won_count": deal_lists.listed(many["opportunity_id"].tolist())}
     page = deals.page(ids, {"won_count": "Won: 250"}, company, report="alpha", title="Alpha", run_id="0")
     assert page.count('<th scope="row">') == 200
     assert "250 deals; the 200 largest are listed here" in page
     assert ">249<" in page
     assert ">49<" not in page
+
+
+def test_lists_hold_the_largest_deals_and_of_equal_ones_the_first_ids(monkeypatch):
+    monkeypatch.setattr(deals, "MOST", 2)
+    company = engine_toys.company()
+    known = company.all_opportunities
+    ids, amounts = ["D5", "D1", "D4", "D2", "D3"], [9.0, None, 7.0, 9.0, 9.0]
+    known = pd.concat([known.head(1)] * 5, ignore_index=True).assign(opportunity_id=ids, amount=amounts, name=None)
+    company.all_opportunities, company.opportunities = known, known[known["opportunity_id"] == "D4"].assign(amount=11.0)
+    shared = deal_lists.listed(["D1", "D2", "D4", "D5"])
+    lists = {"b": shared, "a": deal_lists.listed(["D1", "D9"]), "c": shared, "d": deal_lists.listed(["D3", "D4", "D5"])}
+    monkeypatch.setattr(deals, "ALL_ROWS", 0)
+    page = deals.page(lists, {}, company, report="alpha", title="Alpha", run_id="0")
+    found = {part.split('"')[0]: re.findall(r">(D\d)<", part) for part in page.split('<section id="')[1:]}
+    assert found == {"a": ["D1"], "b": ["D4", "D2", "D5", "D1"], "c": ["D4", "D2", "D5", "D1"], "d": ["D4", "D3", "D5"]}
+
+
+def test_the_table_of_lists_is_whole_in_any_number_of_pieces(tmp_path, monkeypatch):
+    lists = {key: deal_lists.listed([f"D{n}" for n in range(size)]) for key, size in [("a", 3), ("b", 1), ("c", 2)]}
+    rows = [(key, deal) for key, ids in lists.items() for deal in ids.to_pylist()]
+    for piece in (1, 4, 100):
+        monkeypatch.setattr(deals, "PIECE", piece)
+        deals.write_table(lists, tmp_path / "deals.parquet")
+        table = pd.read_parquet(tmp_path / "deals.parquet")
+        assert list(table.itertuples(index=False, name=None)) == rows
+        assert (table.dtypes == "str").all()
 
 
 def test_a_failing_notebook_leaves_the_last_good_report(after_failures):

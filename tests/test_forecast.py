@@ -118,3 +118,18 @@ def test_past_bookings_agree_or_disagree_with_the_deals():
     assert "deals" not in forecast.series_sentence(short, later, landing[:0])
     few = forecast.series_sentence(short[:5], later, landing[:0])
     assert few.count(".") > 1, few  # says what the few quarters allow
+
+
+@pytest.mark.parametrize(("middle", "said"), [
+    (3.9e6, "lies inside"), (4.05e6, "lies above that range"), (4.5e6, "lies above it by more than a whole range: the two disagree"),
+    (1.9e6, "lies below it by more than a whole range: the two disagree"), (1.97e6, "lies below that range"),
+])  # fmt: skip
+def test_two_forecasts_disagree_beyond_the_narrower_range(middle, said):
+    later = pd.DataFrame({"period": ["2026Q4"], "series_forecast_amount": 3e6, "series_forecast_amount_low": 2e6,
+                          "series_forecast_amount_high": 4e6})  # fmt: skip
+    landing = pd.DataFrame({"period": ["2026Q4"], "landing_amount": middle, "landing_amount_low": middle - 5e5,
+                            "landing_amount_high": middle + 5.5e5})  # fmt: skip
+    told = forecast.series_sentence(history([1.0] * 9), later, landing)
+    assert told.split("; ")[1] == f"the forecast from the deals {said}."
+    other = forecast.series_sentence(history([1.0] * 9), later, landing.assign(model="run_rate"))
+    assert other.split("; ")[1] == f"the forecast of run rate {said}."

@@ -361,3 +361,13 @@ def test_every_visit_ends_once_and_no_time_is_lost(moves):
     inside = visits[visits["exit"].isin(["forward", "skip", "back"])]
     following = visits.loc[inside.index + 1, "entered_at"].to_numpy()
     assert np.array_equal(inside["exited_at"].to_numpy(), following)
+
+
+def test_what_another_deal_went_on_to_is_not_ones_own():
+    visits = pd.DataFrame({
+        "opportunity_id": ["A", "B", "B"], "visit": [1, 1, 2], "pipeline": "new", "position": [1, 1, 2],
+        "stage": ["Qualify", "Qualify", "Propose"], "is_reentry": False, "days": [4.0, 3.0, 1.0],
+        "entered_at": pd.to_datetime(["2026-07-01", "2026-07-01", "2026-07-04"]),
+        "exited_at": pd.to_datetime([None, "2026-07-04", None]), "exit": ["still_there", "forward", "still_there"],
+    })  # fmt: skip
+    assert journey.progress(visits)["cause"].fillna("open").tolist() == ["open", "advanced", "open"]

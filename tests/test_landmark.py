@@ -339,7 +339,9 @@ def test_a_number_that_cannot_move_while_another_factor_is_held_is_left_out():
     rng = np.random.default_rng(0)
     segment = np.repeat(["small", "middle", "large"], 100)
     employees = np.repeat([50, 500, 5000], 100) * rng.lognormal(0, 0.5, 300)
-    frame = pd.DataFrame({"segment": segment, "employees": employees, "revenue": employees * rng.lognormal(0, 0.2, 300)})
+    frame = pd.DataFrame(
+        {"segment": segment, "employees": employees, "revenue": employees * rng.lognormal(0, 0.2, 300)}
+    )
     reasons = candidates.candidates(frame).set_index("factor")["reason"]
     assert pd.isna(reasons["segment"]) and reasons["employees"] == "goes with segment"
     assert reasons["revenue"] == "says the same as employees"

@@ -8,7 +8,17 @@ import pytest
 from conftest import ROOT
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-COMMON = ["source", "as_of", "period", "where", "measure", "fiscal_start_month", "fiscal_year_named_by", "names", "conversion"]
+COMMON = [
+    "source",
+    "as_of",
+    "period",
+    "where",
+    "measure",
+    "fiscal_start_month",
+    "fiscal_year_named_by",
+    "names",
+    "conversion",
+]
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
@@ -21,8 +31,9 @@ def parameters(path) -> list[ast.AnnAssign]:
     return [node for node in ast.parse(cell.source).body if isinstance(node, ast.AnnAssign)]
 
 
-def test_there_are_six_reports():
-    assert [path.stem for path in NOTEBOOKS] == ["data_quality", "forecast", "funnel", "leads", "rep_performance", "win_loss"]
+def test_there_are_eight_reports():
+    named = ["activity", "data_quality", "forecast", "funnel", "leads", "rep_performance", "waterfall", "win_loss"]
+    assert [path.stem for path in NOTEBOOKS] == named
 
 
 @every_notebook

@@ -225,3 +225,38 @@ def test_parts_sentences(played):
     assert say(parts).startswith("Of it 400 is won, ") and "of the 120 open deals" in say(parts)
     assert "of the one open deal and" in say(parts[:2].assign(n=1.0))
     assert say(parts[parts["part"] != "open"]).split(", ")[1].startswith("0 is expected of no open deals and ")
+
+
+def test_the_landing_of_another_method_is_its_own(case, played):
+    draws = np.arange(101.0) * 10
+    row = pipeline_forecast.landing(case, played, target=900.0, draws=draws, model="run_rate", currency="EUR").iloc[0]
+    assert (row["model"], row["currency"], row["landing_amount"]) == ("run_rate", "EUR", 500.0)
+    assert row["target_probability"] == pytest.approx(11 / 101) and np.isnan(row["interval_stretch_ratio"])
+    assert (row["period_start"], row["period_end"]) == (case.period.start, case.period.end)
+    own = pipeline_forecast.landing(case, played).iloc[0]
+    assert own["model"] == "pipeline" and own["landing_amount"] == np.median(played.total)
+
+
+def test_one_number_has_neither_limits_nor_chances(case, played):
+    row = pipeline_forecast.landing(case, played, target=1.0, draws=np.array([5e5])).iloc[0]
+    assert row["landing_amount"] == 5e5
+    assert row[["landing_amount_low", "landing_amount_high", "target_probability"]].isna().all()
+    said = pipeline_forecast.landing_sentence(row, currency="USD")
+    assert said.startswith(f"{case.period.label} will land at about $500K; ")
+
+
+def test_the_level_of_a_quarter_that_gains_more_than_it_loses_is_in_the_mean():
+    levels = np.array([0.6, -0.6, 0.5, -0.5, 0.6, -0.6, 0.5, -0.5])
+    case = case_toys.case(n=4000, levels=levels)
+    learnt = win_chances.learn(case)
+    drawn = repeated.next_level(learnt.levels, 200, seed=0)
+    chance = pipeline_forecast.outlook(case, draws=200).chance
+    assert chance.mean() == pytest.approx(win_chances.stated(learnt).mean(), rel=0.01)
+    assert chance.mean() == pytest.approx(expit(learnt.odds[:, None] + drawn).mean(), rel=0.01)
+    assert chance.mean() > 1.01 * expit(learnt.odds + drawn.mean()).mean()
+
+
+def test_no_parts_are_said_to_be_none():
+    assert pipeline_forecast.parts_sentence(pipeline_forecast.landing_parts(None)) == (
+        "What the landing is made of cannot be said."
+    )

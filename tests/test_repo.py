@@ -24,14 +24,16 @@ CONDA_NAMES = {"duckdb": "python-duckdb", "matplotlib": "matplotlib-base"}
 FOUNDATION = {"checks", "periods", "words"}
 CALLED = FOUNDATION | {"forecast_cases", "reference_forecasts", "stats"}
 WIN_MODEL = FOUNDATION | {"pipeline", "landmark", "candidates", "leaks", "stats"}
-MAY_IMPORT = {
+A_QUESTION = FOUNDATION | {"pipeline", "journey", "deal_rules", "time_series", "stats"}
+MAY_IMPORT = dict.fromkeys(QUESTIONS, A_QUESTION) | {
     "checks": set(),
     "words": set(),
     "periods": {"checks"},
     "metrics": {"checks"},
     "stats": {"checks"},
     "pipeline": FOUNDATION | {"stats"},
-    "journey": FOUNDATION,
+    "stage_moves": {"stats"},
+    "journey": FOUNDATION | {"stage_moves", "stats"},
     "deal_rules": FOUNDATION | {"pipeline", "stats"},
     "landmark": FOUNDATION | {"pipeline", "stats"},
     "candidates": FOUNDATION | {"landmark", "stats"},
@@ -45,8 +47,9 @@ MAY_IMPORT = {
     "loss_reasons": FOUNDATION | {"pipeline", "stats"},
     "mix": FOUNDATION | {"pipeline", "stats"},
     "before_after": FOUNDATION | {"pipeline", "stats"},
-    "evenings": FOUNDATION,
+    "evenings": FOUNDATION | {"stats"},
     "waterfall": FOUNDATION | {"pipeline", "evenings"},
+    "waterfall_findings": FOUNDATION | {"waterfall"},
     "slippage": FOUNDATION | {"evenings", "stats"},
     "lead_funnel": FOUNDATION | {"pipeline", "leads", "stats"},
     "lead_routing": FOUNDATION | {"leads", "stats"},
@@ -68,6 +71,10 @@ MAY_IMPORT = {
     "deciding_deals": FOUNDATION | {"pipeline_forecast"},
     "time_series": FOUNDATION | {"stats"},
     "reference_forecasts": FOUNDATION | {"forecast_cases", "stats"},
+    "forecast_choice": FOUNDATION | {"forecast_cases", "reference_forecasts"},
+    "forecast_weeks": FOUNDATION | {"forecast_cases", "forecast_backtest", "reference_forecasts"},
+    "reliability": FOUNDATION | {"forecast_cases", "win_chances", "stats"},
+    "published": FOUNDATION,
     "accountability": CALLED,
     "called_deals": CALLED,
     "pacing": CALLED,
@@ -75,18 +82,30 @@ MAY_IMPORT = {
     "skill": FOUNDATION | {"stats"},
     "skill_funnel": FOUNDATION | {"stats"},
     "typical_wins": FOUNDATION | {"skill", "stats"},
+    "rep_fit": FOUNDATION | {"stats"},
+    "top_bottom": FOUNDATION | {"skill", "activity", "stats"},
     "bookings_ahead": FOUNDATION | {"pipeline", "time_series", "stats"},
     "outside_factors": FOUNDATION | {"pipeline", "time_series", "bookings_ahead", "stats"},
     "lead_chances": FOUNDATION | {"deal_changes", "forecast_cases"},
     "deals_to_come": FOUNDATION | {"deal_changes", "forecast_cases", "lead_chances"},
     "conversion_trend": FOUNDATION | {"pipeline", "journey", "stats"},
+    "activity": FOUNDATION | {"pipeline", "rep_performance", "stats"},
+    "activity_logging": FOUNDATION | {"activity", "pipeline", "rep_performance", "stats"},
+    "activity_effect": FOUNDATION | {"candidates", "stats"},
+    "hygiene": FOUNDATION | {"activity", "deal_rules", "pipeline", "stats"},
+    "process": FOUNDATION | {"journey", "stats"},
+    "quotas": FOUNDATION | {"rep_performance"},
+    "attainment": FOUNDATION | {"pipeline", "rep_performance", "quotas", "stats"},
+    "attainment_findings": FOUNDATION,
+    "ramp": FOUNDATION | {"rep_performance", "quotas", "stats"},
+    "tenure": FOUNDATION | {"rep_performance", "attainment", "stats"},
     "crm": FOUNDATION | {"pipeline"},
     "report": FOUNDATION | {"metrics"},
     "engine": FOUNDATION | {"metrics", "crm", "report"},
     "cli": FOUNDATION | {"metrics", "crm", "report", "engine"},
     "__main__": {"cli"},
     "__init__": set(),
-} | {question: FOUNDATION | {"pipeline", "journey", "deal_rules", "time_series", "stats"} for question in QUESTIONS}
+}
 
 
 def imports(path: Path) -> set[str]:

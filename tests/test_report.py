@@ -165,7 +165,9 @@ def test_text_from_data_is_text(html):
 
 def test_wide_tables_scroll_in_a_named_box_that_keys_reach(html):
     boxes = [given for given in Outline(html).all("div") if given.get("class") == "so-scroll"]
-    assert boxes and all(box["tabindex"] == "0" and box["role"] == "region" and box["aria-label"] for box in boxes)
+    names = {given["id"] for given in Outline(html).all("span") if "id" in given}
+    assert boxes and all(box["tabindex"] == "0" and box["role"] == "region" for box in boxes)
+    assert all(box.get("aria-label") or box["aria-labelledby"] in names for box in boxes)
 
 
 def test_page_shell_is_a_page_of_its_own():
@@ -186,7 +188,9 @@ def test_page_says_who_it_is():
 
 
 def test_at_most_six_headlines():
-    assert page().headline(["a", "", "b"]).facts == {"headlines": ["a", "b"]}
+    assert page().headline(["a", "", "b"]).facts == {"headlines": ["a", "b"], "figures": []}
+    behind = page().headline(["We won 25 % of 400."], of=[one(400, 0.25, 0.21, 0.29)]).facts["figures"]
+    assert [(each["metric"], each["value"], each["n"]) for each in behind] == [("win_rate", 0.25, 400)]
     with pytest.raises(checks.ParameterError, match=r"headline: 7 sentences. Keep the 6 that matter most."):
         page().headline(list("abcdefg"))
 
@@ -236,7 +240,7 @@ def test_header_cells_have_a_scope_and_numbers_stand_right():
     outline = Outline(page().table(rates(), caption="x").html)
     heads = outline.all("th")
     assert [head["scope"] for head in heads] == ["col"] * 4 + ["row"] * 3
-    assert [cell.get("class") for cell in outline.all("td")] == ["so-number"] * 9
+    assert [cell.get("class") for cell in outline.all("td")] == [None] * 9  # a number is the plain cell
 
 
 def test_twelve_rows_are_shown_and_all_are_figures_and_csv():
@@ -278,7 +282,7 @@ def test_an_empty_table_says_so():
 def test_a_figure_links_to_its_deals(html):
     block = page().table(rates(), caption="x", deals=deals())
     smb, unnamed = "win_rate.segment-SMB.2026Q3", next(key for key in block.facts["deals"] if "none" in key)
-    assert block.facts["deals"] == {smb: ["d1", "d2"], unnamed: ["d3"]}
+    assert {key: ids.to_pylist() for key, ids in block.facts["deals"].items()} == {smb: ["d1", "d2"], unnamed: ["d3"]}
     assert re.findall(r'href="deals:([^"]+)"', block.html) == [smb, unnamed]
     assert f'href="win_loss.deals.html#{smb}"' in html and 'href="deals:' not in html
 
@@ -286,7 +290,9 @@ def test_a_figure_links_to_its_deals(html):
 def test_deals_may_differ_by_metric():
     frame = pd.DataFrame({"segment": ["SMB"], "won_amount": [5.0], "sales_cycle_days_median": [40.0]})
     block = page().table(frame, caption="x", deals={"won_amount": deals()})
-    assert block.facts["deals"] == {"won_amount.segment-SMB.2026Q3": ["d1", "d2"]}
+    assert {key: ids.to_pylist() for key, ids in block.facts["deals"].items()} == {
+        "won_amount.segment-SMB.2026Q3": ["d1", "d2"]
+    }
 
 
 def test_deals_without_the_key_column_are_refused():
@@ -448,7 +454,9 @@ def test_a_period_that_all_rows_share_is_left_to_the_caption():
 
 
 def test_a_table_shows_the_columns_asked_for_and_keeps_all_figures():
-    frame = pd.DataFrame({"segment": ["SMB"], "n": [40], "win_rate": [0.25], "value_win_rate": [0.5], "p_value": [0.01]})
+    frame = pd.DataFrame(
+        {"segment": ["SMB"], "n": [40], "win_rate": [0.25], "value_win_rate": [0.5], "p_value": [0.01]}
+    )
     block = tables.table(frame, caption="By segment", shown=["segment", "win_rate"])
     shown = unescape(block.html).replace("\xa0", " ")
     assert "25 %" in shown and "50 %" not in shown and "0.01" not in shown

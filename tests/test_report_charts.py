@@ -133,6 +133,27 @@ def pairs() -> pd.DataFrame:
     return frame.assign(win_rate_low=frame["win_rate"] - 0.05, win_rate_high=frame["win_rate"] + 0.05)
 
 
+def sellers() -> pd.DataFrame:
+    """Three in the order of names, one of whom is called and outside."""
+    return pd.DataFrame({
+        "name": ["Ann", "Bo", "Cy"], "n": [40, 60, 50], "win_rate": [0.2, 0.6, 0.25], "win_rate_low": [0.1, 0.5, 0.15],
+        "win_rate_high": [0.3, 0.7, 0.35], "call": [None, "top quarter", None], "is_outside": [False, True, False],
+    })  # fmt: skip
+
+
+def chances() -> pd.DataFrame:
+    n = np.arange(1.0, 61)
+    return pd.DataFrame({"n": n, "chance_low": 0.3 - 1.4 / np.sqrt(n), "chance_high": 0.3 + 1.4 / np.sqrt(n)})
+
+
+def evenings() -> pd.DataFrame:
+    """Three weeks of a quarter and its end, where nothing is expected any more."""
+    return pd.DataFrame({
+        "week": [1, 2, 3, 4], "predicted": [2e6, 2.2e6, 2.1e6, np.nan], "predicted_low": [1e6, 1.5e6, 1.8e6, np.nan],
+        "predicted_high": [3e6, 2.9e6, 2.5e6, np.nan], "won_amount": [0.1e6, 0.6e6, 1.2e6, 2.0e6], "goal": 2.4e6,
+    })  # fmt: skip
+
+
 def every_chart() -> dict[str, report.charts.Block]:
     chart = page().chart
     return {
@@ -140,6 +161,10 @@ def every_chart() -> dict[str, report.charts.Block]:
         "bars": chart.bars(shares(), value="share", by="reason", title="Price is named most", highlight="Price"),
         "lines": chart.lines(quarters(), value="win_rate", title="It rises"),
         "fan": chart.fan(history(), title="It may rise"),
+        "caterpillar": chart.caterpillar(sellers(), value="win_rate", by="name", title="One differs", reference=0.3),
+        "funnel_plot": chart.funnel_plot(
+            sellers(), value="win_rate", by="name", lines=chances(), centre=0.3, title="One is outside"
+        ),
         "forest": chart.forest(
             compared(),
             value="gap",
@@ -148,6 +173,9 @@ def every_chart() -> dict[str, report.charts.Block]:
             reference="reference",
             n="n_level",
             title="Sponsors help",
+        ),
+        "weekly": chart.weekly(
+            evenings(), value="predicted", so_far="won_amount", target="goal", title="The target is near"
         ),
         "control": chart.control(months(), value="win_rate", title="April stands out"),
         "calibration": chart.calibration(predictions(), title="They hold"),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.special import expit
 from scipy.stats import spearmanr
 
-from salesops import checks, pipeline, rep_performance, skill
+from salesops import checks, pipeline, rep_performance, skill, skill_funnel
 from salesops.crm import sample
 from salesops.periods import Period
 
@@ -176,27 +176,86 @@ def test_missing_columns_are_named():
         skill.call_sentences(pd.DataFrame({"name": ["a"]}))
 
 
-def test_sentences_say_it_in_every_case():
-    reps = pd.DataFrame(
-        {
-            "name": ["Ann", "Bo", "Cy", "Di"],
-            "call": ["top quarter", "bottom quarter", "top quarter", "top quarter"],
-            "n_compared": 16,
-        }
-    )
+def test_calls_are_said_in_every_case():
+    calls = ["top quarter", "bottom quarter", "top quarter", "top quarter"]
+    reps = pd.DataFrame({"name": ["Ann", "Bo", "Cy", "Di"], "call": calls, "n_compared": 16})
     assert skill.call_sentences(reps) == [
-        "Ann, Cy and Di are very likely in the quarter of 16 reps who win most often from the same deals.",
-        "Bo is very likely in the quarter of 16 reps who win least often from the same deals.",
+        "Ann, Cy and Di are in the top quarter of 16 reps by wins from the same deals, each with a chance above 80 %.",
+        "Bo is in the bottom quarter of 16 reps by wins from the same deals, with a chance above 80 %.",
     ]
-    assert skill.call_sentences(reps.iloc[:0]) == [
-        "Of none of 0 reps can it be said that they are in the top or the bottom quarter."
+    assert skill.call_sentences(reps.assign(call=None), who="teams") == [
+        "Of none of 16 teams can it be said that they are in the top or the bottom quarter."
     ]
-    deals, planted = company()
-    found = skill.win_skill(deals)
-    assert "Reps truly differ in" in skill.difference_sentence(found.spread, YEAR)
-    null = skill.win_skill(company(null=True)[0])
-    assert "no larger than chance" in skill.difference_sentence(null.spread, YEAR)
-    assert "nobody to compare" in skill.difference_sentence(skill.win_skill(deals.iloc[:0]).spread, YEAR)
+    few = ["Fewer than four reps closed deals: too few for a top and a bottom quarter."]
+    assert skill.call_sentences(reps.iloc[:0]) == few
+    three = skill.win_skill(closed({"a": (10, 80), "b": (11, 80), "c": (60, 80)}))
+    assert three.reps["call"].isna().all() and three.spread["is_beyond_chance"].all()
+    for count in (1, 3, 4):
+        found = skill.win_skill(closed({f"r{number}": (9, 30) for number in range(count)})).reps
+        said = skill.call_sentences(found, label="owner_id")
+        assert (said == few) == (count < 4)
+    unknown = skill.win_skill(closed({"?": (9, 30)}).assign(owner_id=None)).reps
+    assert skill.call_sentences(unknown, label="owner_id") == few
+
+
+def test_differences_are_said_in_every_case():
+    deals, _ = company()
+    found = skill.win_skill(deals).spread
+    assert found["n_apart"].tolist() == [1]
+    assert skill.difference_sentence(found, YEAR) == (
+        f"Given the same deals, one of {found['n_reps'].iloc[0]} reps differs from the others by more than chance in 2026; "
+        "the others differ no more than chance would make them."
+    )
+    null = skill.win_skill(company(null=True)[0]).spread
+    assert null["n_apart"].tolist() == [0] and "no larger than chance" in skill.difference_sentence(null, YEAR)
+    none = skill.win_skill(deals.iloc[:0]).spread
+    assert (
+        skill.difference_sentence(none, YEAR)
+        == "Fewer than two reps closed deals in 2026, so there are none to compare."
+    )
+    half = skill.win_skill(closed({f"r{number}": (12 + 36 * (number % 2), 80) for number in range(8)})).spread
+    assert half["n_apart"].iloc[0] > 1
+    assert skill.difference_sentence(half, YEAR).startswith(
+        "Reps truly differ in 2026: given the same deals, two thirds"
+    )
+    wide = half.assign(n_reps=40, n_apart=3)
+    assert skill.difference_sentence(wide, YEAR, who="teams").startswith(
+        "Given the same deals, 3 of 40 teams differ from"
+    )
+
+
+def test_teams_are_compared_as_reps_are():
+    """Of six teams one wins half, and is called; a fact that is one team's own is not held against it."""
+    won = {"East": (150, 300)} | {f"team {number}": (80, 300) for number in range(5)}
+    teams = closed(won).rename(columns={"owner_id": "team"})
+    teams = teams.assign(owner_id="U1", region=teams["team"].str.upper(), segment=["SMB", "Mid"] * 900)
+    found = skill.win_skill(teams, by="team")
+    assert found.reps["team"].tolist() == sorted(won) and found.spread["n_reps"].tolist() == [6]
+    assert found.reps.set_index("team")["call"].dropna().to_dict() == {"East": "top quarter"}
+    assert skill.closed_deals(teams, by="team")[1] == ["segment"]
+    said = skill.call_sentences(found.reps, label="team", who="teams")
+    assert said == ["East is in the top quarter of 6 teams by wins from the same deals, with a chance above 80 %."]
+    same = skill.win_skill(teams.assign(owner_id=teams["team"]), factors=["segment"]).reps.rename(
+        columns={"owner_id": "team"}
+    )
+    pd.testing.assert_frame_equal(found.reps, same)
+    assert skill.win_skill(teams, factors=["segment"]).spread["n_reps"].tolist() == [1]
+    assert skill_funnel.funnel(found.reps, by="team")["team"].tolist() == sorted(won)
+    with pytest.raises(checks.DataError, match=r"skill: missing column \['tem'\].*Did you mean 'team'"):
+        skill.win_skill(teams, by="tem")
+
+
+def test_a_territory_without_an_effect_takes_nothing_from_its_best_rep():
+    """Twelve territories win alike, two reps in each; one rep is better. Nearly all of it is laid to the rep."""
+    rng = np.random.default_rng(3)
+    rep, own = np.repeat(np.arange(24), 80), np.r_[1.2, np.zeros(23)]
+    deals = pd.DataFrame({"owner_id": [f"{each:02}" for each in rep], "territory": [f"T{each % 12}" for each in rep]})
+    deals = deals.assign(is_won=rng.random(len(rep)) < expit(-1 + own[rep]))
+    found = skill.win_skill(deals, factors=["territory"]).reps
+    alone = skill.win_skill(deals, factors=[]).reps
+    assert found.loc[0, "call"] == "top quarter" and found["call"].notna().sum() == 1
+    assert found.loc[0, "expected_win_count"] < 1.1 * alone.loc[0, "expected_win_count"]
+    assert found.loc[0, "won_ratio"] > 0.85 * alone.loc[0, "won_ratio"]
 
 
 COUNTS = st.lists(

@@ -71,11 +71,18 @@ def test_lines_meet_the_limits():
     for name in ("chance_low_95", "chance_high", "widened_low", "widened_high"):
         assert at[name].to_numpy() == pytest.approx(found[name].to_numpy()[:4])
     assert skill_funnel.funnel_lines(table.iloc[:0]).empty
+    few = skill_funnel.funnel_lines(table, points=17)
+    assert few.notna().all(axis=None) and (few["n"] % 1 == 0).all() and len(few) == 17
+    assert len(skill_funnel.funnel_lines(table.assign(n=5, won_count=1, expected_win_count=2.0), points=60)) == 5
 
 
 def test_sentences_and_errors():
     table = pd.DataFrame({"is_outside": [True] * 3 + [False]})
-    assert skill_funnel.funnel_sentence(table, YEAR).startswith("In 2026 3 of 4 reps won more or less often")
-    assert skill_funnel.funnel_sentence(table.iloc[:0], YEAR) == "Too few reps closed 20 deals in 2026 to compare them."
+    assert skill_funnel.funnel_sentence(table, YEAR).startswith(
+        "In 2026 3 of 4 reps lie outside the 99.8 % limits of chance"
+    )
+    assert skill_funnel.funnel_sentence(table.iloc[:0], YEAR) == (
+        "Fewer than two reps closed 20 deals in 2026: too few to compare."
+    )
     with pytest.raises(checks.DataError, match=r"skill_funnel: missing column \['expected_win_count'\]"):
         skill_funnel.funnel(table.assign(owner_id="a", n=1, won_count=1))

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from salesops import checks
+from salesops import time_series as module
 from salesops.stats import members, seasonal
 from salesops.time_series import COLUMNS, basis, basis_sentence, hierarchical, time_series
 
@@ -53,6 +54,39 @@ def test_no_series_is_too_odd(season_length, horizon):
 @pytest.mark.parametrize("name", ["one", "constant", "zeros", "three", "counts", "wave"])
 def test_a_series_may_be_alone(name):
     require_whole(time_series(long({name: ODD[name]}), horizon=5, season_length=4), [name], 5)
+
+
+@pytest.mark.parametrize("size", [1e-9, 1e12])
+def test_huge_and_tiny_units_give_the_same_forecasts(size):
+    kept = {name: np.asarray(ODD[name]) for name in ("walk", "counts", "negative", "thirteen")}
+    one = time_series(long(kept), horizon=6, season_length=4)
+    found = time_series(long({name: y * size for name, y in kept.items()}), horizon=6, season_length=4)
+    require_whole(found, kept, 6)  # searches round off differently, so not to the last digit
+    np.testing.assert_allclose(found["predicted"] / size, one["predicted"], rtol=0.02, atol=0.05)
+
+
+def test_five_thousand_weeks():
+    rng = np.random.default_rng(0)
+    weeks = np.arange(5000)
+    y = 100 + 20 * np.sin(weeks * 2 * np.pi / 52) + np.cumsum(rng.normal(0, 0.2, 5000))
+    found = time_series(long({"w": y[:-13]}), horizon=13, season_length=52)
+    require_whole(found, ["w"], 13)
+    assert missed(y[-13:], found["predicted"]) < 5
+
+
+def test_series_of_every_length_side_by_side():
+    rng = np.random.default_rng(4)
+    many = {f"n{n:03}": 50 + rng.normal(0, 3, n) for n in [*range(1, 30, 2), 60, 150, 700]}
+    found = time_series(long(many), horizon=8, season_length=4)
+    require_whole(found, many, 8)
+    assert found["predicted"].between(30, 70).all()
+    assert found["predicted_high_95"].max() < 120  # a series of one value has no width of its own
+
+
+def test_growth_without_end_is_not_carried_on_without_end():
+    y = np.exp(np.arange(40) * 0.4)
+    found = time_series(long({"a": y}), horizon=24, season_length=12)
+    assert np.isfinite(found[COLUMNS[2:]].to_numpy()).all() and found["predicted"].max() <= 6 * y.max()
 
 
 @settings(max_examples=25, deadline=None)
@@ -130,6 +164,20 @@ def test_the_method_that_does_well_on_the_frame_weighs_more():
     assert np.abs(found - truth).mean() < np.abs(equal - truth).mean()
 
 
+def test_what_came_after_an_origin_does_not_weigh_its_own_forecast():
+    """Else past errors would be smaller than those to come, and intervals too narrow."""
+    rng = np.random.default_rng(6)
+    many = [50 + np.cumsum(rng.normal(size=40)) for _ in range(5)]
+    trials = module._trials(many, 6, 1)
+    seen = module._described([each.past for each in trials], 6, 1)
+    trials = [each._replace(found=found, spread=wide) for each, (found, wide) in zip(trials, seen, strict=True)]
+    first = module._earlier(trials[0], trials, ["ets", "theta", "arima"], 5, 1)[0]
+    other = [trials[0]._replace(actual=trials[0].actual * 2), *trials[1:]]
+    np.testing.assert_array_equal(module._earlier(other[0], other, ["ets", "theta", "arima"], 5, 1)[0], first)
+    later = [trials[0], trials[1]._replace(actual=trials[1].actual * 2), *trials[2:]]
+    assert np.abs(module._earlier(trials[0], later, ["ets", "theta", "arima"], 5, 1)[0] - first).max() > 1e-6
+
+
 @pytest.mark.parametrize("seed", [1, 2])
 def test_intervals_of_random_walks_hold(seed):
     rng = np.random.default_rng(seed)
@@ -150,6 +198,17 @@ def test_a_weekly_season_is_found_and_carried_on():
     assert missed(y[-13:], found["predicted"]) < 8  # as if there were no season: above 15
     season, ahead = seasonal.loess(np.log(y[None, :-13]), 52, 13)
     np.testing.assert_allclose(ahead[0], 0.3 * np.sin(2 * np.pi * weeks[-13:] / 52), atol=0.1)
+
+
+def test_a_walk_of_weeks_has_no_season_taken_out_of_it():
+    rng = np.random.default_rng(12)
+    walk, wave = 200 + np.cumsum(rng.normal(size=260)), 200 + 20 * np.sin(np.arange(260) * 2 * np.pi / 52)
+    assert members.is_without_season(seasonal.stack([walk, wave]), 52).tolist() == [True, False]
+    assert not members.is_without_season(seasonal.stack([walk, wave]), 12).any()
+    used = ["ets", "ets_plain"]
+    found = {"ets": np.ones((2, 3)), "ets_plain": np.zeros((2, 3))}
+    mean = module._mean([walk, wave], found, np.full((2, 3), np.nan), used, np.full((2, 2), 0.5), 52)[0]
+    np.testing.assert_allclose(mean[:, 0], [1 / (1 + np.e**2), 0.5])
 
 
 @pytest.mark.parametrize(

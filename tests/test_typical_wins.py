@@ -1,5 +1,7 @@
 """Typical amounts and cycles: hand-worked means, the mix taken out, coverage, and what cannot be told."""
 
+from datetime import date
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +9,7 @@ import statsmodels.formula.api as smf
 from conftest import deals as conformed
 
 from salesops import checks, typical_wins
+from salesops.periods import Period
 from salesops.stats import pooling
 
 
@@ -106,6 +109,28 @@ def test_what_cannot_be_told_is_missing(no_deals, one_won):
         typical_wins.won_amounts(lost.drop(columns="amount"))
     with pytest.raises(checks.DataError, match=r"typical_wins: missing columns \['created_date', 'close_date'\]"):
         typical_wins.won_cycles(lost)
+
+
+def test_what_differs_is_said_for_reps_and_teams(no_deals):
+    year = Period("2026", date(2026, 1, 1), date(2026, 12, 31))
+    frame = won({"a": [50.0, 200.0] * 60, "b": [100.0, 400.0] * 60, "c": [20.0, 80.0] * 60})
+    frame = frame.assign(created_date=pd.Timestamp("2026-01-01"), close_date=pd.Timestamp("2026-01-01"))
+    days = pd.to_timedelta(np.random.default_rng(0).integers(5, 50, len(frame)), unit="D")
+    frame["close_date"] += days
+    amounts, cycles = typical_wins.won_amounts(frame).spread, typical_wins.won_cycles(frame).spread
+    assert typical_wins.difference_sentences(amounts, cycles, year) == [
+        "Given the deals they had, 3 reps differ in 2026 in the amounts they win by more than chance would make them.",
+        "Given the deals they had, 3 reps differ in 2026 in the days they take to win no more than chance would make them.",
+    ]
+    none = typical_wins.won_amounts(no_deals).spread
+    assert typical_wins.difference_sentences(none, none, year, who="teams") == [
+        "In 2026 teams have won too few deals to compare the amounts they win.",
+        "In 2026 teams have won too few deals to compare the days they take to win.",
+    ]
+    teams = typical_wins.won_amounts(frame.assign(team=frame["owner_id"].str.upper()), by="team").reps
+    assert teams["team"].tolist() == ["A", "B", "C"]
+    same = typical_wins.won_amounts(frame).reps.filter(like="typical")
+    pd.testing.assert_frame_equal(teams.filter(like="typical"), same)
 
 
 def test_the_amount_is_no_factor_of_itself():

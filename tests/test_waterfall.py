@@ -9,7 +9,7 @@ from conftest import deals
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from salesops import checks, crm, evenings, forecast, periods, waterfall
+from salesops import checks, crm, evenings, forecast, periods, waterfall, waterfall_findings
 from salesops.crm import model
 from salesops.periods import Period
 
@@ -297,11 +297,11 @@ def test_without_history_the_record_stands_and_what_it_cannot_tell_is_left_out()
         "lost": -3,
         "end": 10,
     }
-    assert "pulled in or pushed out, increased or decreased is not known" in waterfall.untold_sentence(none)
+    assert "pulled in or pushed out, increased or decreased is not known" in waterfall_findings.untold_sentence(none)
     stood = evenings.between(frame, none, start=EVE, end=END)
     assert waterfall.exceptions(stood, window=Q3)["exception"].tolist() == ["no history"] * 3
     undated = history([row("A", "2026-06-01", "Talk", 10, None), row("A", "2026-07-01", "Talk", 12, None)])
-    assert waterfall.untold_sentence(undated) == (
+    assert waterfall_findings.untold_sentence(undated) == (
         "There is no history of close dates, so the waterfall takes them as they are now: what was pulled in or pushed "
         "out is not known."
     )
@@ -684,7 +684,7 @@ def test_sentences_in_every_form():
     options = {"window": Q3, "start": EVE, "end": END, "currency": "USD"}
 
     def said(*rows):
-        return waterfall.waterfall_sentence(pd.DataFrame(rows, columns=["cell", "n", AMOUNT]), **options)
+        return waterfall_findings.waterfall_sentence(pd.DataFrame(rows, columns=["cell", "n", AMOUNT]), **options)
 
     whole = (
         "The pipeline due in 2026Q3 went from $1.0K (3 deals) on 30 June 2026 to $0 (0 deals) on 30 September 2026: "

@@ -5,10 +5,13 @@ from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
+import pandas as pd
+
 from salesops import checks
-from salesops.crm import currency, exclusions, intake, people, population, replay, rules, sample
+from salesops.crm import currency, exclusions, handed, intake, own_page, people, population, replay, rules, sample
 from salesops.crm import source as sources
 from salesops.crm.company import Company
+from salesops.crm.scrubbing import Scrubber
 from salesops.periods import Calendar
 
 __all__ = ["POPULATION", "Company", "load"]
@@ -23,6 +26,7 @@ def load(
     where: str | None = POPULATION,
     measure: str = "amount",
     names: str = "full",
+    credit: str = "event",
     conversion: str = "close_date",
     max_barred: float = 0.05,
     is_barring: bool = True,
@@ -39,11 +43,17 @@ def load(
     as_of
         Last day whose information may be used; the day of the latest recorded event if empty.
     where
-        Which deals count: comparisons of opportunity columns, e.g. ``"segment == 'SMB'"``.
+        Which deals count: comparisons of opportunity columns and of ``team``, e.g. ``"segment == 'SMB'"``.
+        With ``owner_id == '…'``, ``team == '…'`` or ``region == '…'`` the company is that person's, team's
+        or region's own: nobody else's name or id is in any table; see `people.own`.
     measure
         Which money is ``amount``: ``amount``, ``arr`` or ``acv``.
     names
-        How people are shown: ``full``, ``initials`` or ``codes``.
+        How people are shown: ``full``, ``initials`` or ``codes``; the source's people policy may be
+        stricter and is never loosened.
+    credit
+        Whose a deal is on a page about a person or a team: its owner when it closed (``event``), the
+        present one (``current``), or also whoever has a share of its revenue (``split``).
     conversion
         Which exchange rate: of the ``close_date``, of the ``plan`` or ``constant``; see `currency.converted`.
     max_barred
@@ -73,6 +83,9 @@ def load(
     >>> set(company.opportunities["segment"])
     {'SMB'}
     """
+    already = handed.found(locals())
+    if already is not None:
+        return already
     if not 0 <= max_barred <= 1:
         raise checks.ParameterError(f"max_barred: {max_barred} is no share. Use 0 to 1, e.g. 0.05.")
     taken = _taken(source, max_barred=max_barred, faults=rules.FAULTS if is_barring else ())
@@ -87,24 +100,29 @@ def load(
     tables, converted = currency.converted(stood.tables, money, conversion=conversion, as_of=day, calendar=calendar)
     tables, found = rules.held_to(rules.ON_THE_DAY, rules.Case(tables, described.stages, described.time_zone, day))
     findings = [*taken.findings, *converted, *found]
-    everything = tables["opportunities"]
-    deals = population.measured(population.chosen(everything, where or ""), measure)
-    tables = people.shown(tables | {"all_opportunities": everything, "opportunities": deals}, names)
+    policy = described.people_policy
+    seen = people.shown(people.kept(tables, policy, day), policy, names, day)
+    mine = own_page.chosen(seen, where or "", policy=policy, credit=credit)
+    data_through = replay.latest_event(tables, described.time_zone) or day
+    tables = mine.tables | {"opportunities": population.measured(mine.tables["opportunities"], measure)}
     return Company(
         **replay.in_local_time(tables, described.time_zone),
         as_of=day,
-        data_through=replay.latest_event(tables, described.time_zone) or day,
+        data_through=data_through,
         time_zone=described.time_zone,
         calendar=calendar,
         currency=money,
         source=described.label,
         where=where or "",
         measure=measure,
-        exclusions=exclusions.table(findings),
-        withheld=_withheld(findings, measure, max_barred),
+        exclusions=_without_people(exclusions.table(findings), mine.hidden),
+        withheld=_withheld(findings, measure, max_barred) | policy.withheld(),
         inputs=taken.inputs,
-        notes=[*taken.notes, *money_notes, *stood.notes],
+        notes=[_unnamed(note, mine.hidden) for note in (*taken.notes, *money_notes, *stood.notes)],
         replay="partial" if stood.is_partial else "full",
+        about=mine.about,
+        policy=policy.told(policy.named(names)),
+        hidden=mine.hidden,
     )
 
 
@@ -123,6 +141,20 @@ def _on(day: date, latest: date | None, taken: intake.Intake, calendar: Calendar
         end = replay.day_end(day, taken.source.time_zone)
         return replay.Stood(replay.cut(taken.tables, end, day), [], is_partial=False)
     return replay.as_they_stood(taken.tables, day, taken.source, calendar)
+
+
+def _without_people(found: pd.DataFrame, hidden: Sequence[Scrubber]) -> pd.DataFrame:
+    """The exclusions without examples that are people who may not be shown."""
+    if not hidden:
+        return found
+    people_in = found["examples"].map(lambda text: any(scrub.mentions(text) for scrub in hidden))
+    return found.assign(examples=found["examples"].mask(people_in, "people, not shown"))
+
+
+def _unnamed(text: str, hidden: Sequence[Scrubber]) -> str:
+    for scrub in hidden:
+        text = scrub.scrubbed(text)
+    return text
 
 
 def _withheld(findings: list[exclusions.Finding], measure: str, max_barred: float) -> dict[str, str]:

@@ -1,12 +1,16 @@
 """What `crm.load` gives: every table, and what a report has to say about them."""
 
-from dataclasses import dataclass
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import date
 
 import pandas as pd
 
-from salesops import periods
-from salesops.crm import population
+from salesops import periods, pipeline
+from salesops.crm import people, population
+from salesops.crm.own_page import About
+from salesops.crm.scrubbing import Scrubber
 from salesops.periods import Calendar, Period
 
 
@@ -18,6 +22,9 @@ class Company:
     not have is empty. ``opportunities`` is the population after ``where`` and ``measure``;
     ``all_opportunities`` is before them. Moments are in the source's own time zone, without a
     mark: a loss at 23:00 on the last day of a quarter belongs to that quarter.
+
+    ``about`` says whose own page it is, where it is one; ``policy`` is the people policy of the source in
+    sentences; `hides` tells whether a text mentions a person who may not be shown.
     """
 
     opportunities: pd.DataFrame
@@ -51,6 +58,36 @@ class Company:
     inputs: pd.DataFrame
     notes: list[str]
     replay: str
+    about: About | None = None
+    policy: Sequence[str] = ()
+    hidden: Sequence[Scrubber] = field(default=(), repr=False)
+
+    @property
+    def who(self) -> str:
+        """Whom sentences are about: the company, or whose own page it is."""
+        return self.about.name if self.about else "The company"
+
+    def holders(self) -> set[str]:
+        """Who owns a deal that counts, or owned it when it closed."""
+        deals = self.opportunities
+        return {*deals["owner_id"].dropna(), *pipeline.owner_at_close(deals, self.stage_history).dropna()}
+
+    def own(self, deals: pd.DataFrame) -> pd.DataFrame:
+        """The rows of those whose own page it is; all where it is nobody's, or a region's."""
+        if self.about is None or self.about.column == "region":
+            return deals
+        theirs = {self.about.value} if self.reps.empty else set(self.reps["owner_id"])
+        return deals[deals["owner_id"].isin(theirs)]
+
+    def hides(self, text: str) -> bool:
+        """Whether a text, or a whole page, mentions a person who may not be on it."""
+        return people.WITHHELD in text or any(scrub.is_in(text) for scrub in self.hidden)
+
+    def unnamed(self, text: str) -> str:
+        """A text with something else in place of every person who may not be on the page."""
+        for scrub in self.hidden:
+            text = scrub.scrubbed(text)
+        return re.sub(rf"{people.WITHHELD}\d+", "not shown", text)
 
     def period(self, text: str) -> Period:
         """The period a parameter names, seen from ``as_of`` in this company's calendar."""

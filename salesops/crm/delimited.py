@@ -34,6 +34,7 @@ _BYTE_ORDER_MARKS = {
 }
 _HEADER_BYTES = 1 << 20
 _LARGEST_BLOCK = 1 << 28
+_PIECE = 1 << 22
 
 
 def read(content: bytes, *, file: str, delimiter: str | None = None) -> tuple[pd.DataFrame, list[str]]:
@@ -57,17 +58,15 @@ def read(content: bytes, *, file: str, delimiter: str | None = None) -> tuple[pd
         delimiter = _delimiter(_first_line(text))
         if delimiter != ",":
             notes.append(f"{file}: columns are taken to be separated by {DELIMITERS[delimiter]}.")
-    table = _parsed(text, _column_names(text, delimiter, file), delimiter, file)
-    if any(_has_line_end(column) for column in table.columns):
-        _refuse_stray_quotes(text, delimiter, file)
-    frame, said = raw.tidy(raw.of_arrow(table, file=file), file=file)
+    frame, said = raw.tidy(raw.of_arrow(_table(text, delimiter, file), file=file), file=file)
     return frame, notes + said
 
 
 def _as_utf8(content: bytes, file: str) -> tuple[bytes, list[str]]:
     """The text as UTF-8, and what had to be guessed of its encoding."""
+    bare = content.lstrip() if content[:1].isspace() else content
     for start, kind in OTHER_KINDS.items():
-        if content.lstrip()[: len(start)] == start:
+        if bare.startswith(start):
             raise checks.DataError(f"{file}: is {kind}, not text with columns. Export it again as CSV, or name it so.")
     mark = next((mark for mark in _BYTE_ORDER_MARKS if content.startswith(mark)), None)
     notes: list[str] = []
@@ -82,11 +81,19 @@ def _as_utf8(content: bytes, file: str) -> tuple[bytes, list[str]]:
     if b"\0" in content:
         line = content[: content.index(b"\0")].count(b"\n") + 1
         raise checks.DataError(f"{file}, line {line}: holds a NUL byte, so it is no text file. Export it again as CSV.")
+    return (content, notes) if _is_utf8(content) else _mended(content, file)
+
+
+def _is_utf8(content: bytes) -> bool:
+    """Whether bytes are UTF-8, told piece by piece: a large file is not held twice."""
+    decoder, view = codecs.getincrementaldecoder("utf-8")(), memoryview(content)
     try:
-        content.decode("utf-8")
-        return content, notes
+        for start in range(0, len(content), _PIECE):
+            decoder.decode(view[start : start + _PIECE])
+        decoder.decode(b"", final=True)
     except UnicodeDecodeError:
-        return _mended(content, file)
+        return False
+    return True
 
 
 def _mended(content: bytes, file: str) -> tuple[bytes, list[str]]:
@@ -128,6 +135,13 @@ def _column_names(text: bytes, delimiter: str, file: str) -> list[str]:
     return raw.header(names, file=file)
 
 
+def _table(text: bytes, delimiter: str, file: str) -> pa.Table:
+    table = _parsed(text, _column_names(text, delimiter, file), delimiter, file)
+    if _may_hold_line_ends(text) and any(_has_line_end(column) for column in table.columns):
+        _refuse_stray_quotes(text, delimiter, file)
+    return table
+
+
 def _parsed(text: bytes, names: list[str], delimiter: str, file: str) -> pa.Table:
     """The rows under the names; every row has to have as many cells as the header."""
     misfits: list[tuple[int, int, str]] = []
@@ -139,20 +153,20 @@ def _parsed(text: bytes, names: list[str], delimiter: str, file: str) -> pa.Tabl
             misfits.append((row.number, row.actual_columns, row.text[:80]))
         return "skip"
 
-    parse = pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True, invalid_row_handler=misfit)
+    has_quotes = b'"' in text
+    parse = pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=has_quotes, invalid_row_handler=misfit)
     convert = pyarrow.csv.ConvertOptions(
-        column_types=dict.fromkeys(names, pa.string()),
+        column_types=dict.fromkeys(names, pa.large_string()),
         null_values=[""],
         strings_can_be_null=True,
         quoted_strings_can_be_null=True,
     )
     # a block that holds the whole longest row: quoted newlines may make it long
-    block = max(1 << 24, min(len(text) + 1, _LARGEST_BLOCK))
+    block = max(1 << 24, min(len(text) + 1, _LARGEST_BLOCK)) if has_quotes else 1 << 24
     options = pyarrow.csv.ReadOptions(use_threads=False, block_size=block, column_names=names)
+    ended = pa.BufferReader(text if text.endswith(b"\n") else text + b"\n")
     try:
-        table = pyarrow.csv.read_csv(
-            io.BytesIO(text + b"\n"), parse_options=parse, convert_options=convert, read_options=options
-        )
+        table = pyarrow.csv.read_csv(ended, parse_options=parse, convert_options=convert, read_options=options)
     except pa.ArrowInvalid as error:
         detail = str(error).removeprefix("CSV parse error: ").splitlines()[0][:160]
         raise checks.DataError(f"{file}: a row cannot be read ({detail}). Export it again.") from error
@@ -176,8 +190,13 @@ def _misfit_words(misfits: list[tuple[int, int, str]], n: int, n_columns: int, f
     )
 
 
+def _may_hold_line_ends(text: bytes) -> bool:
+    """Whether a cell may hold the end of a line: only a quoted one does, unless a mark of an old Mac stands alone."""
+    return b'"' in text or text.count(b"\r") != text.count(b"\r\n")
+
+
 def _has_line_end(column: pa.ChunkedArray) -> bool:
-    return bool(pc.any(pc.match_substring_regex(column, r"[\r\n]")).as_py())
+    return any(pc.any(pc.match_substring(column, end)).as_py() for end in ("\n", "\r"))
 
 
 def _refuse_stray_quotes(text: bytes, delimiter: str, file: str) -> None:

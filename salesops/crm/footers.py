@@ -21,9 +21,8 @@ def of_text(text: bytes, *, file: str) -> tuple[bytes, list[str]]:
     (b'Stage,Amount\\nOpen,5\\n', ['report.csv: the report footer from line 4 ("Grand Totals (1 records)"), \
 1 line, is cut.'])
     """
-    lines = text.rstrip(b"\r\n").split(b"\n")
-    start = max(1, len(lines) - _LAST_LINES)
-    tail = [line.strip(b'"\r ').decode(errors="replace") for line in lines[start:]]
+    lines = _last_lines(text)
+    tail = [line.strip(b'"\r ').decode(errors="replace") for line in lines]
     marked = [place for place, line in enumerate(tail) if re.match(_MARKS, line, re.IGNORECASE)]
     if not marked or not all(_is_single(line) for line in tail[marked[0] + 1 :]):
         return text, []
@@ -34,8 +33,25 @@ def of_text(text: bytes, *, file: str) -> tuple[bytes, list[str]]:
     while first and not tail[first - 1]:
         first -= 1
     shown = next(line for line in tail[first:] if line)[:60]
-    at = start + next(place for place, line in enumerate(tail[first:], start=first) if line) + 1
-    return b"\n".join(lines[: start + first]) + b"\n", [_note(file, at, shown, count)]
+    kept = text.rstrip(b"\r\n")
+    kept = kept[: len(kept) - sum(len(line) + 1 for line in lines[first:])]
+    at = kept.count(b"\n") + next(place for place, line in enumerate(tail[first:]) if line) + 2
+    return kept + b"\n", [_note(file, at, shown, count)]
+
+
+def _last_lines(text: bytes) -> list[bytes]:
+    """The last lines but never the first; empty ones below them do not count."""
+    end = len(text)
+    while end and text[end - 1 : end] in b"\r\n":
+        end -= 1
+    start = end
+    for _ in range(_LAST_LINES):
+        start = text.rfind(b"\n", 0, max(start, 0))
+        if start < 0:
+            break
+    if start < 0:
+        start = text.find(b"\n", 0, end)
+    return text[start + 1 : end].split(b"\n") if start >= 0 else []
 
 
 def of_frame(frame: pd.DataFrame, *, file: str) -> tuple[pd.DataFrame, list[str]]:

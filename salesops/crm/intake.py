@@ -2,13 +2,27 @@
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 
 from salesops import checks
-from salesops.crm import copies, exclusions, exports, guesses, mapping, model, outcomes, reading, replay, rules, shapes
+from salesops.crm import (
+    copies,
+    exclusions,
+    exports,
+    guesses,
+    mapping,
+    model,
+    outcomes,
+    reading,
+    released,
+    replay,
+    rules,
+    shapes,
+)
 from salesops.crm import source as sources
 from salesops.crm.source import FILE, Source
 
@@ -31,8 +45,8 @@ def of_folder(path: str | Path, *, max_barred: float, faults: Sequence[rules.Rul
         kept = copies.read(Path(path))
         taken = of_frames(kept.tables, kept.source, sha256=kept.sha256, max_barred=max_barred, faults=faults)
         return taken._replace(notes=kept.notes)
-    exported, mapped = as_mapped(shapes.recognised(sources.read(Path(path))))
-    return of_mapped(exported, mapped, max_barred=max_barred, faults=faults)
+    exported, mapped = as_mapped(shapes.recognised(sources.read(Path(path))), keeps=False)
+    return of_mapped(exported, mapped, max_barred=max_barred, faults=faults, keeps=False)
 
 
 def of_mapped(
@@ -41,36 +55,53 @@ def of_mapped(
     *,
     max_barred: float,
     faults: Sequence[rules.Rule] = rules.FAULTS,
+    keeps: bool = True,
 ) -> Intake:
-    """Checked tables of a source that is read and mapped."""
-    raws = exported.raws
-    frames = {table: one.frame for table, one in mapped.items()}
+    """Checked tables of a source that is read and mapped; what nobody asks to keep is emptied on the way."""
+    raws, found_in_columns = exported.raws, [finding for one in mapped.values() for finding in one.findings]
+    said = list(dict.fromkeys(note for one in mapped.values() for note in one.notes))
+    frames = {table: (mapped[table] if keeps else mapped.pop(table)).frame for table in list(mapped)}
     if "stages" in frames:
         frames["stages"] = outcomes.told_by_probability(frames["stages"])
     source, guessed = guesses.with_stages(exported.source, frames)
-    findings = exported.findings + [finding for one in mapped.values() for finding in one.findings]
-    notes = guessed + list(dict.fromkeys(note for one in mapped.values() for note in one.notes))
+    findings, notes = exported.findings + found_in_columns, guessed + said
     labels = {table: raw.file for table, raw in raws.items()}
     inputs = [(table, len(raw.frame), raw.sha256) for table, raw in raws.items()]
     if source.text:
         inputs.append((FILE, 0, hashlib.sha256(source.text.encode()).hexdigest()))
     tables, found = _checked(frames, source, labels, max_barred, faults)
+    released.give_back()
     spelt, looked_up = _lookups(tables["opportunities"], source)
     inputs += looked_up
     return Intake(tables, source, findings + found + spelt, notes, _inputs(inputs))
 
 
-def as_mapped(source: Source) -> tuple[exports.Exported, dict[str, mapping.Mapped]]:
-    """The tables of a source as they came, and under canonical names."""
+def as_mapped(source: Source, *, keeps: bool = True) -> tuple[exports.Exported, dict[str, mapping.Mapped]]:
+    """The tables of a source as they came, and under canonical names.
+
+    Where nobody asks to keep them, the cells of a table as it came are let go before the next one is read.
+    """
+    if not keeps and source.kind not in shapes.KINDS:
+        return _one_by_one(source)
     exported = exports.read(source)
     return exported, {table: mapping.mapped(raw, table, exported.source) for table, raw in exported.raws.items()}
+
+
+def _one_by_one(source: Source) -> tuple[exports.Exported, dict[str, mapping.Mapped]]:
+    raws, mapped = {}, {}
+    for table, raw in reading.each_table(source):
+        mapped[table] = mapping.mapped(raw, table, source)
+        raws[table] = replace(raw, frame=raw.frame[[]])
+        del raw
+        released.give_back()
+    return exports.Exported(raws, source, []), mapped
 
 
 def of_frames(
     frames: rules.Tables, source: Source, *, sha256: str, max_barred: float, faults: Sequence[rules.Rule] = rules.FAULTS
 ) -> Intake:
     """Checked tables of frames that are canonical already, such as the sample's."""
-    tables, findings = _checked(frames, source, {}, max_barred, faults)
+    tables, findings = _checked(dict(frames), source, {}, max_barred, faults)
     inputs = [(table, len(frame), sha256) for table, frame in frames.items() if len(frame)]
     return Intake(tables, source, findings, [], _inputs(inputs))
 
@@ -78,14 +109,16 @@ def of_frames(
 def _checked(
     frames: rules.Tables, source: Source, labels: dict[str, str], max_barred: float, faults: Sequence[rules.Rule]
 ) -> tuple[rules.Tables, list[exclusions.Finding]]:
-    tables = {table: frames.get(table, model.conform(pd.DataFrame(), table)) for table in model.TABLES}
+    given = list(frames)
+    tables = {table: frames.pop(table) if table in frames else _absent(table) for table in model.TABLES}
     if tables["stages"].empty:
         tables["stages"] = outcomes.stages_table(source.stages)
     deals = tables["opportunities"]
     outcome = outcomes.of_opportunities(deals, tables["stages"], source, file=labels.get("opportunities", source.label))
     tables["opportunities"] = outcomes.flagged(deals.assign(outcome=outcome))
+    del deals
     findings = []
-    for table in frames:
+    for table in given:
         label = labels.get(table, table)
         rows = len(tables[table])
         tables[table], aside = rules.set_aside(tables[table], table)
@@ -101,6 +134,10 @@ def _checked(
         products = tables["opportunities"]["product"]
         barred += misspelt(products, usual_spellings(products), where="the other deals")
     return _with_qualified(tables, source), findings + typed + barred
+
+
+def _absent(table: str) -> pd.DataFrame:
+    return model.conform(pd.DataFrame(), table)
 
 
 def _with_types(deals: pd.DataFrame) -> tuple[pd.DataFrame, list[exclusions.Finding]]:

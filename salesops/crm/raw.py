@@ -62,8 +62,9 @@ def header(names: Sequence[str], *, file: str) -> list[str]:
 
 def of_arrow(table: pa.Table, *, file: str) -> pd.DataFrame:
     """A frame of an Arrow table; text is trimmed and empty text is missing."""
-    names = header(table.column_names, file=file)
-    plain = pa.table([_plain(column) for column in table.columns], names=names)
+    names, columns = header(table.column_names, file=file), table.columns
+    del table  # a column that is made plain is let go: a large table is not there twice
+    plain = pa.table([_plain(columns.pop(0)) for _ in names], names=names)
     return plain.to_pandas(types_mapper=_DTYPES.get)
 
 
@@ -94,8 +95,9 @@ def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_dictionary(kind):
         return _plain(column.cast(kind.value_type))
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        trimmed = pc.utf8_trim_whitespace(column)
-        return pc.if_else(pc.equal(trimmed, ""), None, trimmed)
+        trimmed = pc.utf8_trim_whitespace(pa.chunked_array([column.cast(pa.large_string()).combine_chunks()]))
+        empty = pc.equal(pc.binary_length(trimmed), 0)
+        return pc.if_else(empty, None, trimmed) if pc.any(empty).as_py() else trimmed
     if pa.types.is_date(kind):
         return column.cast(pa.timestamp("us"))
     if pa.types.is_decimal(kind):

@@ -1,6 +1,6 @@
 """From a source to raw frames: which file, sheet or SELECT holds which table."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -22,17 +22,24 @@ def read_tables(source: Source) -> dict[str, Raw]:
     DataError
         Nothing holds opportunities, a named file is not there, or a file cannot be read.
     """
+    return dict(each_table(source))
+
+
+def each_table(source: Source) -> Iterator[tuple[str, Raw]]:
+    """The same one by one, so that one may be dropped before the next is read."""
     if source.database:
-        return databases.read_tables(source)
+        yield from databases.read_tables(source).items()
+        return
     wanted = {table: _canonical_file(source.folder, table) for table in model.TABLES} | dict(source.tables)
-    found = {table: read_table(source.folder, text) for table, text in wanted.items() if text}
-    if "opportunities" not in found:
+    for table, text in wanted.items():
+        if text:
+            yield table, read_table(source.folder, text)
+    if not wanted["opportunities"]:
         names = _names(source.folder)
         raise checks.DataError(
             f"{source.label}: no opportunities.csv; found {names[:8]}.{checks.did_you_mean('opportunities.csv', names)}"
             f"{_in_the_way(source.folder)} Name the file that holds the deals in {FILE} under tables."
         )
-    return found
 
 
 def read_table(folder: Path, text: str) -> Raw:

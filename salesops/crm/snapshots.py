@@ -120,6 +120,6 @@ def _described(source: Source) -> str:
             "order": {pipeline: list(names) for pipeline, names in stages.order.items()},
             **{name: texts for name, texts in lists.items() if texts},
         },
-        "people_policy": source.people_policy,
+        "people_policy": source.people_policy.described(),
     }
     return yaml.safe_dump({key: value for key, value in content.items() if value}, allow_unicode=True)

@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import yaml
 
 from salesops import checks
-from salesops.crm import model
+from salesops.crm import model, policy
+from salesops.crm.policy import Policy
 
 FILE = "source.yaml"
 DATABASES = (".duckdb", ".db", ".sqlite", ".sqlite3")
@@ -18,7 +19,6 @@ ENVIRONMENT = "env:"
 DEEPEST = 20
 KINDS = ("generic", "salesforce", "hubspot")
 ORDERS = ("dmy", "mdy", "ymd")
-PEOPLE_POLICIES = ("full", "initials", "codes")
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Source:
     fiscal_start_month: int = 1
     fiscal_named_by: str = "end"
     stages: Stages = Stages()
-    people_policy: str | None = None
+    people_policy: Policy = field(default_factory=Policy)
     text: str = ""
 
 
@@ -326,10 +326,6 @@ def _stages(value: Any, where: str) -> dict[str, Any]:
     return {"stages": Stages(order=ordered, **lists)}
 
 
-def _people_policy(value: Any, where: str) -> dict[str, Any]:
-    return {"people_policy": _one_of(*PEOPLE_POLICIES)(value, where)}
-
-
 _READERS: dict[str, Callable[[Any, str], dict[str, Any]]] = {
     "folder": lambda value, _: {"folder": Path(value)},
     "kind": lambda value, where: {"kind": _one_of(*KINDS)(value, where)},
@@ -346,5 +342,5 @@ _READERS: dict[str, Callable[[Any, str], dict[str, Any]]] = {
     "currency": _currency,
     "fiscal": _fiscal,
     "stages": _stages,
-    "people_policy": _people_policy,
+    "people_policy": lambda value, where: {"people_policy": policy.read(value, where)},
 }

@@ -1,19 +1,21 @@
 """The files of one report, written from its executed notebook into the staging folder."""
 
+import re
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import nbformat
+import pandas as pd
 from nbformat import NotebookNode
 
-from salesops import crm, metrics, report, words
+from salesops import checks, crm, metrics, report, words
 from salesops.engine import deals, execute, figures, index, kinds, plan, publish, record
 from salesops.periods import Period
 from salesops.report.block import Block
 
 
-def write(each: plan.Loaded, notebook: NotebookNode, staged: Path, out: Path, *, started: str) -> str:
+def write(each: plan.Loaded, notebook: NotebookNode, staged: Path, out: Path, *, started: str, aside: Path) -> str:
     """Write every file of a report and return its status: ok, partial or empty.
 
     Parameters
@@ -28,8 +30,10 @@ def write(each: plan.Loaded, notebook: NotebookNode, staged: Path, out: Path, *,
         Where earlier reports are, for the link to the previous one.
     started
         When the run began, for the run record.
+    aside
+        Where the notebook left its lists of deals.
     """
-    said, values = figures.collect(notebook), _values(each)
+    said, values = figures.collect(notebook, aside), _values(each)
     content = figures_file(each, said, values)
     run_record = _run_record(each, said, content, notebook, started)
     execute.cleaned(notebook, values)
@@ -41,10 +45,38 @@ def write(each: plan.Loaded, notebook: NotebookNode, staged: Path, out: Path, *,
         ".run.json": figures.dumps(run_record),
         ".html": page,
     }
+    _require_unnamed(each, [*texts.values(), *said.deals])
+    _require_fit(each, page, content, said)
     for ending, text in texts.items():
         (staged / f"{each.job.name}{ending}").write_text(text, encoding="utf-8")
     deals.write_table(said.deals, staged / f"{each.job.name}.deals.parquet")
     return content["status"]
+
+
+def _require_unnamed(each: plan.Loaded, texts: list[str]) -> None:
+    """Refuse to publish a person who may not be shown, whatever a notebook did to show one."""
+    if any(each.company.hides(text) for text in texts):
+        raise checks.SalesopsError(
+            f"{each.job.name}: shows a person who may not be shown to its readers. Show such tables through page.table."
+        )
+
+
+def _called(company: crm.Company, sentences: list[str]) -> list[str]:
+    """The deals and people that sentences name: their digits are no figures."""
+    ids = pd.Series(re.findall(r"[\w-]+", " ".join(sentences)), dtype="str")
+    deals = ids[ids.isin(company.opportunities["opportunity_id"].astype("str"))]
+    return [*deals, *company.reps["name"].dropna().astype("str")]
+
+
+def _require_fit(each: plan.Loaded, page: str, content: dict[str, Any], said: figures.Said) -> None:
+    """Refuse to publish a page that falls short of what a page is."""
+    company = each.company
+    known = {"data_through": company.data_through.isoformat()}
+    found = report.faults(page, content | known | {"names": _called(company, said.headlines)})
+    if found:
+        shown = "; ".join(f"{fault.rule}: {fault.message}" for fault in found[:3])
+        more = f"; and {len(found) - 3} more" if len(found) > 3 else ""
+        raise checks.SalesopsError(f"{each.job.name}: not fit to be published: {shown}{more}.")
 
 
 def figures_file(each: plan.Loaded, said: figures.Said, values: dict[str, Any]) -> dict[str, Any]:
@@ -67,6 +99,8 @@ def figures_file(each: plan.Loaded, said: figures.Said, values: dict[str, Any]) 
         ],
         "headlines": said.headlines,
         "figures": said.figures,
+        "tiles": list(said.tiles),
+        "currency": company.currency,
         "sections_left_out": said.left_out,
         "code": record.code(),
     }
@@ -126,6 +160,7 @@ def _meta(each: plan.Loaded, said: figures.Said, content: dict[str, Any], out: P
         "ties": each.ties,
         "where": company.where if company.where != crm.POPULATION else None,
         "source": company.source,
+        "policy": list(company.policy),
         "currency": company.currency,
         "parameters": [
             {"name": name, "value": kinds.shown(value), "origin": job.values[name].origin}
@@ -146,7 +181,7 @@ def _deals_page(each: plan.Loaded, said: figures.Said, content: dict[str, Any]) 
     currency = each.company.currency
     titles = {report.figure_key(figure): _figure_title(figure, currency) for figure in content["figures"]}
     names = {"report": each.job.name, "title": _title(each, said), "run_id": content["run_id"]}
-    return deals.page(said.deals, titles, each.company, **names)
+    return each.company.unnamed(deals.page(said.deals, titles, each.company, **names))
 
 
 def _run_record(
@@ -169,7 +204,8 @@ def _run_record(
 def _title(each: plan.Loaded, said: figures.Said) -> str:
     base, _, part = each.job.name.partition(".")
     title = said.page.get("title") or index.title(base)
-    return f"{title} – {part}" if part else title
+    whose = each.company.about.name if part and each.company.about else part
+    return f"{title} – {whose}" if whose else title
 
 
 def _heading(notebook: NotebookNode) -> str:

@@ -28,6 +28,7 @@ _ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
     "PYTHONHASHSEED": "0",
+    "MALLOC_MMAP_THRESHOLD_": str(1 << 22),  # glibc: large arrays that are let go go back to the system at once
 }
 _INJECTED = "injected-parameters"
 
@@ -85,7 +86,15 @@ class _Engine(Engine):
 
     @classmethod
     def execute_managed_notebook(
-        cls, nb_man: Any, kernel_name: str, *, keep: Callable, cell_timeout: float | None, start_timeout: int, **_: Any
+        cls,
+        nb_man: Any,
+        kernel_name: str,
+        *,
+        keep: Callable,
+        cell_timeout: float | None,
+        start_timeout: int,
+        environment: dict[str, str],
+        **_: Any,
     ) -> None:
         keep(nb_man.nb)
         # Papermill would store the values as JSON, which has no dates.
@@ -99,7 +108,7 @@ class _Engine(Engine):
                 log=logging.getLogger("papermill"),
                 config=_transport(folder),
             )
-            client.execute(env=os.environ | _ENVIRONMENT, stderr=subprocess.DEVNULL)
+            client.execute(env=os.environ | _ENVIRONMENT | environment, stderr=subprocess.DEVNULL)
 
 
 def _transport(folder: str) -> Config:
@@ -114,7 +123,13 @@ papermill_engines.register("salesops", _Engine)
 
 
 def execute(
-    notebook: Path, values: dict[str, Any], *, progress: str | None = None, cell_timeout: float | None = None
+    notebook: Path,
+    values: dict[str, Any],
+    *,
+    reports: Path | None = None,
+    told: dict[str, str] | None = None,
+    progress: str | None = None,
+    cell_timeout: float | None = None,
 ) -> Execution:
     """The notebook run with these parameter values, in the caller's working directory.
 
@@ -124,6 +139,10 @@ def execute(
         Path of the notebook; it is not changed.
     values
         A value for each parameter; dates arrive as dates.
+    reports
+        Where earlier reports are; the notebook finds it in the variable ``SALESOPS_REPORTS``.
+    told
+        Further variables of the kernel's environment.
     progress
         Label of a progress bar; none is shown without.
     cell_timeout
@@ -145,6 +164,7 @@ def execute(
             progress_bar=bar,
             keep=kept.append,
             cell_timeout=cell_timeout,
+            environment=(told or {}) | ({} if reports is None else {"SALESOPS_REPORTS": str(reports.resolve())}),
         )
     except PapermillExecutionError as fault:
         trace = "\n".join(fault.traceback)

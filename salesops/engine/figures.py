@@ -2,13 +2,15 @@
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from nbformat import NotebookNode
 
 from salesops import checks
 from salesops.checks import SalesopsError
+from salesops.report import deal_lists, figure_key
 
 KEYS = (
     "metric", "statistic", "by", "value", "low", "high", "level", "n", "numerator", "denominator", "unit", "clock",
@@ -23,12 +25,20 @@ class Said(NamedTuple):
     page: dict[str, Any]
     headlines: list[str]
     figures: list[dict[str, Any]]
-    deals: dict[str, list[str]]
+    deals: deal_lists.Lists
     left_out: list[dict[str, str]]
+    tiles: Sequence[str] = ()
 
 
-def collect(notebook: NotebookNode) -> Said:
+def collect(notebook: NotebookNode, aside: Path | None = None) -> Said:
     """The blocks of an executed notebook as one.
+
+    Parameters
+    ----------
+    notebook
+        As executed.
+    aside
+        Where its blocks left their lists of deals; one that left none has them in itself.
 
     Raises
     ------
@@ -36,10 +46,10 @@ def collect(notebook: NotebookNode) -> Said:
         A figure has not the keys of the figures file, or is there twice with different values.
     """
     blocks = list(_blocks(notebook))
-    deals: dict[str, list[str]] = {}
+    deals: deal_lists.Lists = {}
     for block in blocks:
-        for key, ids in block.get("deals", {}).items():
-            deals[key] = list(dict.fromkeys([*deals.get(key, []), *ids]))
+        for key, ids in _lists(block, aside).items():
+            deals[key] = deal_lists.merged(deals[key], ids) if key in deals else ids
     left_out = [block["left_out"] for block in blocks if block.get("left_out")]
     return Said(
         page=next((block["page"] for block in blocks if block.get("page")), {}),
@@ -47,6 +57,7 @@ def collect(notebook: NotebookNode) -> Said:
         figures=distinct([figure for block in blocks for figure in block.get("figures", [])]),
         deals=deals,
         left_out=[entry for number, entry in enumerate(left_out) if entry not in left_out[:number]],
+        tiles=list(dict.fromkeys(_tiles(blocks))),
     )
 
 
@@ -76,11 +87,26 @@ def dumps(document: dict[str, Any]) -> str:
     return json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
 
 
+def _lists(block: dict[str, Any], aside: Path | None) -> deal_lists.Lists:
+    told = block.get("deals", {})
+    if aside is not None and "deals_file" in block:
+        left = deal_lists.found(aside, block["deals_file"])
+        return {key: left[key] for key in told}
+    return {key: deal_lists.listed(ids) for key, ids in told.items() if isinstance(ids, list)}
+
+
 def _blocks(notebook: NotebookNode) -> Iterator[dict[str, Any]]:
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
             if "salesops" in output.get("metadata", {}):
                 yield output.metadata["salesops"]
+
+
+def _tiles(blocks: list[dict[str, Any]]) -> Iterator[str]:
+    """The keys of the figures that have a tile each; what they are compared with has none of its own."""
+    for block in blocks:
+        shown = block.get("figures", []) if block.get("kind") == "tiles" else []
+        yield from (figure_key(figure) for figure in map(_checked, shown) if figure["compared_with"] is None)
 
 
 def _checked(figure: dict[str, Any]) -> dict[str, Any]:

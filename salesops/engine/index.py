@@ -1,36 +1,92 @@
-"""The pages that list what is published: one a date, and one over all dates."""
+"""The pages that list what is published: one a date, and one over all dates with the newest of each report."""
 
+import json
 import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from salesops import words
-from salesops.engine import pages, publish
+import pandas as pd
+
+from salesops import report, words
+from salesops.engine import links, pages, publish
+from salesops.report.figures import Scope
+from salesops.report.tiles import sparkline
 
 _STATUS = {"ok": "complete", "partial": "partial: a section is left out", "empty": "nothing to report"}
 _SENTENCES = 2
+_TILES = 4
 
 
 def write(out: Path, staged: Path) -> None:
-    """Write ``index.html`` of every dated folder and of ``out``, each renamed into place whole."""
+    """Write ``index.html`` of every dated folder and of ``out``, and the stable links; each renamed into place whole.
+
+    Raises
+    ------
+    ParameterError
+        Something else lies where a stable link goes.
+    """
     folders = sorted((path for path in out.iterdir() if re.fullmatch(r"\d{4}-\d\d-\d\d", path.name)), reverse=True)
     listed = []
     for folder in folders:
         reports = entries(folder)
         if reports:
-            listed.append({"name": folder.name, "reports": reports, "source": _source(reports)})
-            _place(pages.render("index", f"Reports as of {words.day(folder.name)}", reports=reports), staged, folder)
-    _place(pages.render("dates", "Reports", folders=listed), staged, out)
+            listed.append({"name": folder.name, "reports": grouped(reports), "source": _source(reports)})
+            shown = pages.render("index", f"Reports as of {words.day(folder.name)}", reports=grouped(reports))
+            _place(shown, staged, folder)
+    sources = latest(listed)
+    published = list(_linked(listed, sources[0]["source"] if sources else ""))
+    links.place(out, staged, published)
+    _place(pages.render("dates", "Reports", folders=listed, sources=sources), staged, out)
+    links.tidy(out, published)
 
 
 def entries(folder: Path) -> list[dict[str, Any]]:
-    """What a dated folder holds: each report with its title, status, first sentences and links."""
+    """What a dated folder holds: each report with its title, status, first sentences, links and tiles."""
     published = publish.figures_files(folder)
     failed = {path.name.removesuffix(".failed.html") for path in folder.glob("*.failed.html")}
     return [_entry(folder, name, published.get(name), name in failed) for name in sorted({*published, *failed})]
 
 
-def title(report: str) -> str:
+def grouped(reports: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The reports in order, each with its variants; a variant whose report is not there stands for itself.
+
+    Examples
+    --------
+    >>> found = grouped([{"name": name} for name in ("funnel.emea", "win_loss", "win_loss.emea")])
+    >>> [(each["name"], [variant["name"] for variant in each["variants"]]) for each in found]
+    [('funnel.emea', []), ('win_loss', ['win_loss.emea'])]
+    """
+    names = {each["name"] for each in reports}
+    own = {each["name"]: _base(each["name"]) if _base(each["name"]) in names else each["name"] for each in reports}
+    variants = {name: [each for each in reports if own[each["name"]] == name != each["name"]] for name in names}
+    return [each | {"variants": variants[each["name"]]} for each in reports if own[each["name"]] == each["name"]]
+
+
+def latest(folders: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each report once, as the newest date has it, by source; the source of the newest date comes first.
+
+    Parameters
+    ----------
+    folders
+        Dated folders, the newest first: ``name``, ``reports`` (`grouped`) and ``source``. A folder in which every
+        report failed has no source and counts to the newest one.
+    """
+    sources = list(dict.fromkeys(folder["source"] for folder in folders if folder["source"])) or [""]
+    found = []
+    for source in sources if folders else []:
+        dated = [(folder["name"], each) for folder in folders if (folder["source"] or sources[0]) == source
+                 for each in _flat(folder["reports"])]  # fmt: skip
+        names = sorted({each["name"] for _, each in dated})
+        newest = [
+            _newest([(day, each) for day, each in dated if each["name"] == name], is_linked=source == sources[0])
+            for name in names
+        ]
+        found.append({"source": source, "reports": grouped(newest)})
+    return found
+
+
+def title(name: str) -> str:
     """A report's name as a heading.
 
     Examples
@@ -38,7 +94,7 @@ def title(report: str) -> str:
     >>> title("win_loss.emea")
     'Win loss – emea'
     """
-    base, _, variant = report.partition(".")
+    base, _, variant = name.partition(".")
     return words.label(base) + (f" – {variant}" if variant else "")
 
 
@@ -53,11 +109,77 @@ def _entry(folder: Path, name: str, document: dict[str, Any] | None, has_failed:
         "headlines": found.get("headlines", [])[:_SENTENCES],
         "href": f"{name}.html" if document else None,
         "failed_href": f"{name}.failed.html" if has_failed else None,
+        "tiles": dict(_tiles(found)),
+        "currency": found.get("currency") or "",
     }
 
 
+def _tiles(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The tile figures of a figures file, each under what it has in common with itself at other dates."""
+    keys = document.get("tiles", [])
+    named = {key.partition(".")[0] for key in keys}
+    figures = [figure for figure in document.get("figures", []) if figure["metric"] in named]
+    known = {report.figure_key(figure): figure for figure in figures}
+    seen: list[str] = []
+    for figure in (known[key] for key in keys if key in known):
+        kind = re.sub(r"\d+", "#", figure["period"]["label"] or "")  # no year in a line of quarters
+        parts = [figure[name] for name in ("metric", "statistic", "by", "unit", "where")]
+        identity = json.dumps([*parts, kind, document.get("currency")], sort_keys=True)
+        yield f"{identity} {seen.count(identity)}", figure
+        seen.append(identity)
+
+
+def _newest(dated: list[tuple[str, dict[str, Any]]], *, is_linked: bool) -> dict[str, Any]:
+    """The newest good report of one name; where a later run failed that is its status."""
+    last_day, last = dated[0]
+    good = [(day, each) for day, each in dated if each["href"]]
+    day, shown = good[0] if good else (last_day, last)
+    at = f"{day}/{shown['href']}" if good else None
+    by_period = links.by_period(shown["name"], shown["period"]) if good and shown["period"] is not None else None
+    return shown | {
+        "day": day,
+        "href": links.latest(shown["name"]) if at and is_linked else at,
+        "period_href": by_period if is_linked else None,
+        "status": "last run failed" if last["failed_href"] else shown["status"],
+        "failed_href": f"{last_day}/{last['failed_href']}" if last["failed_href"] else None,
+        "tiles": [_tile(key, shown, [each for _, each in good]) for key in list(shown["tiles"])[:_TILES]],
+    }
+
+
+def _tile(key: str, shown: dict[str, Any], dates: list[dict[str, Any]]) -> dict[str, str]:
+    """A tile figure's label, newest value and line over the dates published, oldest first."""
+    figure, currency = shown["tiles"][key], shown["currency"]
+    values = [each["tiles"][key]["value"] for each in reversed(dates) if key in each["tiles"]]
+    line = sparkline(pd.Series(values, dtype="float64"), figure["unit"], Scope(currency=currency), of="dates")
+    value = words.value(figure["value"], figure["unit"], currency=currency, compact=True)
+    return {"label": _label(figure, shown["period"]), "value": value, "line": line}
+
+
+def _label(figure: dict[str, Any], period: str | None) -> str:
+    name = figure["metric"] if figure["statistic"] == "value" else f"{figure['metric']}_{figure['statistic']}"
+    groups = [f"{words.label(column)} {words.group(value, column)}" for column, value in figure["by"].items()]
+    own = figure["period"]["label"]
+    return ", ".join(filter(None, [words.label(name), *groups, own if own != period else None]))
+
+
+def _linked(folders: list[dict[str, Any]], source: str) -> Iterator[links.Published]:
+    """The reports that stable links may lead to: those of one source."""
+    for folder in folders:
+        if folder["source"] == source:
+            good = (each for each in _flat(folder["reports"]) if each["href"])
+            yield from (links.Published(each["name"], folder["name"], each["period"]) for each in good)
+
+
+def _flat(reports: list[dict[str, Any]]) -> Iterable[dict[str, Any]]:
+    return [each for own in reports for each in (own, *own["variants"])]
+
+
+def _base(name: str) -> str:
+    return name.partition(".")[0]
+
+
 def _source(reports: list[dict[str, Any]]) -> str:
-    return next((report["source"] for report in reports if report["source"]), "")
+    return next((each["source"] for each in reports if each["source"]), "")
 
 
 def _place(text: str, staged: Path, folder: Path) -> None:

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from salesops import crm
+import pandas as pd
+
+from salesops import crm, words
 from salesops.checks import ParameterError, did_you_mean
 from salesops.crm import reconciliation
 from salesops.engine import catalog, parameters, publish, schema
@@ -15,6 +17,7 @@ from salesops.engine.parameters import Value
 from salesops.periods import Period
 
 PACK = Path("parameters") / "quarterly.yaml"
+PRIVATE = ("owner_id", "team")  # whose reports lie in a folder of their own
 
 
 class Request(NamedTuple):
@@ -48,6 +51,7 @@ class Loaded(NamedTuple):
     company: Any
     period: Period | None
     ties: bool | None = None  # whether the CRM's own totals agree; None where nobody stated them
+    folder: Path = Path()  # under --out: a person's or a team's own, so that it can be handed over whole
 
     @property
     def as_of(self) -> str:
@@ -85,7 +89,8 @@ def load(wanted: list[Job], for_each: str | None, say: Callable[[str], None]) ->
     wanted
         The jobs.
     for_each
-        Column of the opportunities; each job becomes one per distinct value of it.
+        Column of the opportunities, or team, and the values wanted as ``column=a,b``, all without; each job
+        becomes one per value.
     say
         Told what no part holds.
 
@@ -99,8 +104,8 @@ def load(wanted: list[Job], for_each: str | None, say: Callable[[str], None]) ->
     compared = {source: _ties(source) for source in {each.job.source for each in loaded}}
     loaded = [each._replace(ties=compared[each.job.source]) for each in loaded]
     if for_each:
-        parts = [job for each in loaded for job in _parts(each, for_each, say)]
-        loaded = [_loaded(job, companies)._replace(ties=compared[job.source]) for job in parts]
+        parts = [(job, _folder(for_each, job)) for each in loaded for job in _parts(each, for_each, say)]
+        loaded = [_loaded(job, companies)._replace(ties=compared[job.source], folder=at) for job, at in parts]
     return loaded
 
 
@@ -114,11 +119,11 @@ def require_one_source(loaded: list[Loaded], out: Path) -> None:
     """
     sources: dict[str, str] = {}
     for each in loaded:
-        folder, source = out / each.as_of, each.company.source
+        folder, source = out / each.folder / each.as_of, each.company.source
         publish.require_one_source(folder, source)
-        if sources.setdefault(each.as_of, source) != source:
+        if sources.setdefault(str(folder), source) != source:
             raise ParameterError(
-                f"{folder}: sources '{sources[each.as_of]}' and '{source}' ({each.job.name}) would share it. "
+                f"{folder}: sources '{sources[str(folder)]}' and '{source}' ({each.job.name}) would share it. "
                 "Run them apart, each with its own --out."
             )
 
@@ -178,18 +183,59 @@ def _ties(source: str) -> bool | None:
     return bridge.ties if bridge else None
 
 
-def _parts(each: Loaded, column: str, say: Callable[[str], None]) -> list[Job]:
-    job, deals = each.job, each.company.opportunities
+def _parts(each: Loaded, for_each: str, say: Callable[[str], None]) -> list[Job]:
+    job = each.job
     if "where" not in job.values:
         raise ParameterError(f"{job.name}: has no parameter 'where', so --for-each cannot split it.")
+    column, _, wanted = for_each.partition("=")
+    values = _people(each, column, say) if column in PRIVATE else _values(each, column, say)
+    if wanted:
+        values = [_wanted(text.strip(), values, column) for text in wanted.split(",")]
+    parts = [_part(job, name, column, value) for name, value in part_names(job.name, values).items()]
+    return parts if parts or column in PRIVATE else [job]
+
+
+def _wanted(text: str, values: list[Any], column: str) -> Any:
+    found = [value for value in values if str(value) == text]
+    if not found:
+        raise ParameterError(f"--for-each: no {column} '{text}'.{did_you_mean(text, map(str, values))}")
+    return found[0]
+
+
+def _values(each: Loaded, column: str, say: Callable[[str], None]) -> list[Any]:
+    deals = each.company.opportunities
     if column not in deals:
-        hint = did_you_mean(column, deals.columns)
+        hint = did_you_mean(column, [*deals.columns, *PRIVATE])
         raise ParameterError(f"--for-each: opportunities have no column '{column}'.{hint}")
     unnamed = int(deals[column].isna().sum())
     if unnamed:
-        say(f"{job.name}: {unnamed} of {len(deals)} deals have no {column} and are in no report.")
-    values = sorted(deals[column].dropna().unique().tolist(), key=str)
-    return [_part(job, name, column, value) for name, value in part_names(job.name, values).items()] or [job]
+        say(f"{each.job.name}: {unnamed} of {len(deals)} deals have no {column} and are in no report.")
+    return sorted(deals[column].dropna().unique().tolist(), key=str)
+
+
+def _people(each: Loaded, column: str, say: Callable[[str], None]) -> list[str]:
+    """People with deals, or their teams, who had not left before the period; without any reps the owners of deals."""
+    company, reps = each.company, each.company.reps
+    if column == "owner_id" and reps.empty:
+        return _values(each, column, say)
+    if not reps[column].notna().any():
+        raise ParameterError(f"--for-each: the reps have no {column}.")
+    if column == "owner_id" and company.hides(" ".join(reps["owner_id"].dropna())):
+        raise ParameterError(
+            "--for-each: owner_id splits by person, and the people_policy of the source shows groups only. Use team."
+        )
+    first = each.period.start if each.period else company.as_of
+    sellers = reps[reps["owner_id"].isin(company.holders())]
+    is_gone = sellers["left_date"] < pd.Timestamp(first)
+    gone = int(sellers.loc[is_gone, "owner_id"].nunique())
+    if gone and column == "owner_id":
+        say(f"{each.job.name}: {gone} of {len(sellers)} people left before {words.day(first)} and have no report.")
+    return sorted(sellers.loc[~is_gone, column].dropna().unique().tolist())
+
+
+def _folder(for_each: str, job: Job) -> Path:
+    column = for_each.partition("=")[0]
+    return Path(column) / job.name.rpartition(".")[2] if column in PRIVATE else Path()
 
 
 def _part(job: Job, name: str, column: str, value: Any) -> Job:

@@ -12,7 +12,7 @@ from typing import Any
 from salesops.checks import ParameterError
 
 # The page comes last: a page whose run id is not that of the files beside it is not published yet.
-_ORDER = (".ipynb", ".json", ".deals.parquet", ".deals.html", ".run.json", ".html")
+ORDER = (".ipynb", ".json", ".deals.parquet", ".deals.html", ".run.json", ".html")
 _FAILED = (".failed.ipynb", ".failed.html")
 
 
@@ -66,7 +66,7 @@ def require_one_source(folder: Path, source: str) -> None:
 def into_place(staged: Path, folder: Path, report: str) -> None:
     """Rename a report's files into its dated folder, the page last, and drop what an earlier failure left."""
     folder.mkdir(parents=True, exist_ok=True)
-    for ending in _ORDER:
+    for ending in ORDER:
         os.replace(staged / f"{report}{ending}", folder / f"{report}{ending}")
     for ending in _FAILED:
         (folder / f"{report}{ending}").unlink(missing_ok=True)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import nbformat
 
-from salesops.engine import document, execute, index, pages, plan, publish, record
+from salesops.engine import document, execute, handover, index, pages, plan, publish, record
 
 _CODES = {"ParameterError": 2, "DataError": 3}
 _PRECEDENCE = (2, 3, 1, 0)
@@ -52,23 +52,30 @@ def run(request: plan.Request, say: Callable[[str], None], *, progress: bool = F
     loaded = plan.load(plan.jobs(request), request.for_each, say)
     plan.require_one_source(loaded, request.out)
     made = []
-    with publish.staging(request.out) as staged:
+    with publish.staging(request.out) as staged, handover.folder() as place:
+        loaded = handover.companies(loaded, place)
         for number, each in enumerate(loaded, start=1):
             label = f"{number}/{len(loaded)} {each.job.name}" if progress else None
-            made.append(make(each, staged, request.out, progress=label))
-            say(_told(made[-1], each, request.out))
-        index.write(request.out, staged)
+            made.append(make(each, staged, request.out / each.folder, place=place, progress=label))
+            say(_told(made[-1], each, request.out / each.folder))
+        for folder in sorted({each.folder for each in loaded}):
+            index.write(request.out / folder, staged)
     return exit_code(each.code for each in made)
 
 
-def make(each: plan.Loaded, staged: Path, out: Path, *, progress: str | None = None) -> Made:
-    """Execute, collect and publish one report, or keep what there is of it beside the last good one."""
+def make(each: plan.Loaded, staged: Path, out: Path, *, place: Path, progress: str | None = None) -> Made:
+    """Execute, collect and publish one report, or keep what there is of it beside the last good one.
+
+    Companies that are loaded already lie in `place`.
+    """
     name, folder, started = each.job.name, out / each.as_of, record.now()
     execution = execute.Execution(nbformat.read(each.job.notebook, as_version=4))
     try:
-        execution = _executed(each, progress)
+        with handover.folder() as lists:
+            execution = _executed(each, out, handover.environment(place, lists), progress)
+            if execution.failure is None:
+                status = document.write(each, execution.notebook, staged, out, started=started, aside=lists)
         if execution.failure is None:
-            status = document.write(each, execution.notebook, staged, out, started=started)
             publish.into_place(staged, folder, name)
             return Made(name, status)
         failure = execution.failure
@@ -89,17 +96,18 @@ def exit_code(codes: Iterable[int]) -> int:
     return min(codes, key=_PRECEDENCE.index, default=0)
 
 
-def _executed(each: plan.Loaded, progress: str | None) -> execute.Execution:
+def _executed(each: plan.Loaded, out: Path, told: dict[str, str], progress: str | None) -> execute.Execution:
     if each.company.opportunities.empty:
         return execute.Execution(document.nothing_to_report(each))
     values = {name: value.value for name, value in each.job.values.items()}
-    return execute.execute(each.job.notebook, values, progress=progress)
+    return execute.execute(each.job.notebook, values, reports=out, told=told, progress=progress)
 
 
 def _keep_partial(each: plan.Loaded, notebook: Any, failure: execute.Failure, staged: Path, folder: Path) -> None:
     name = each.job.name
     notebook.metadata.pop("papermill", None)
-    nbformat.write(notebook, staged / f"{name}.failed.ipynb")
+    kept = each.company.unnamed(nbformat.writes(notebook))
+    (staged / f"{name}.failed.ipynb").write_text(kept, encoding="utf-8")
     page = pages.render(
         "failed",
         f"{index.title(name)}: not published",
@@ -111,7 +119,7 @@ def _keep_partial(each: plan.Loaded, notebook: Any, failure: execute.Failure, st
         traceback=failure.traceback,
         last_good=f"{name}.html" if (folder / f"{name}.html").exists() else None,
     )
-    (staged / f"{name}.failed.html").write_text(page, encoding="utf-8")
+    (staged / f"{name}.failed.html").write_text(each.company.unnamed(page), encoding="utf-8")
     publish.failure_into_place(staged, folder, name)
 
 

@@ -4,13 +4,16 @@ import re
 from dataclasses import dataclass, field
 from html import unescape
 
+from salesops.report import deal_lists
+
 
 @dataclass(frozen=True)
 class Block:
     """One piece of a page.
 
     Shown by IPython through `_repr_mimebundle_`. The facts travel as output metadata, so
-    the engine collects them from the executed notebook without reading the HTML.
+    the engine collects them from the executed notebook without reading the HTML; of the ids of
+    deals there are only counts, see `deal_lists.left`.
 
     Parameters
     ----------
@@ -36,4 +39,5 @@ class Block:
         return "\n".join(" ".join(line.split()).removesuffix(" |") for line in bare.splitlines() if line.strip())
 
     def _repr_mimebundle_(self, **_: object) -> tuple[dict, dict]:
-        return {"text/plain": self.text, "text/html": self.html}, {"salesops": {"kind": self.kind, **self.facts}}
+        said = self.facts | (deal_lists.left(self.facts["deals"]) if "deals" in self.facts else {})
+        return {"text/plain": self.text, "text/html": self.html}, {"salesops": {"kind": self.kind, **said}}

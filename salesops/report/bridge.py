@@ -1,5 +1,7 @@
 """A bridge from one level to another: what came, what went, and what is left."""
 
+from collections.abc import Collection
+
 import numpy as np
 import pandas as pd
 
@@ -16,6 +18,7 @@ def bridge(
     value: str,
     by: str,
     title: str,
+    levels: Collection[str] = (),
     unit: str | None = None,
     subtitle: str = "",
     scope: Scope = UNSCOPED,
@@ -33,6 +36,8 @@ def bridge(
         Columns to draw.
     title
         The finding.
+    levels
+        Rows between that are levels too, by their names.
     unit
         Unit of ``value``, where its name does not say it.
     subtitle
@@ -44,7 +49,7 @@ def bridge(
     finding = Finding(frame, title, said, scope, {value: unit})
     if finding.is_undrawn(value):
         return finding.without_picture(value)
-    rows = steps(marks.numbers(frame, by, value)).assign(n=np.nan)  # the money needs the room
+    rows = steps(marks.numbers(frame, by, value), levels=levels).assign(n=np.nan)  # the money needs the room
     with drawing.canvas(len(rows) * 30 + 36, left=124, right=110, top=8, bottom=28) as axes:
         marks.floating(axes, rows)
         marks.row_labels(axes, rows, unit, scope.currency)
@@ -53,7 +58,7 @@ def bridge(
         return finding.drawn(axes, captions.bridged(rows, value, unit, scope))
 
 
-def steps(rows: pd.DataFrame) -> pd.DataFrame:
+def steps(rows: pd.DataFrame, *, levels: Collection[str] = ()) -> pd.DataFrame:
     """The rows with where each bar begins and ends; an unknown change moves nothing.
 
     Examples
@@ -64,9 +69,13 @@ def steps(rows: pd.DataFrame) -> pd.DataFrame:
     1    5.0   10.0  15.0     False
     2   -7.0   15.0   8.0     False
     3    8.0    0.0   8.0      True
+    >>> rows = pd.DataFrame({"group": ["a", "b", "c", "d"], "value": [10.0, 10.0, 2.0, 12.0]})
+    >>> steps(rows, levels=["b"])["begin"].tolist()
+    [0.0, 0.0, 10.0, 0.0]
     """
     place = np.arange(len(rows))
     is_level = (place == 0) | (place == len(rows) - 1)
+    is_level = is_level | rows["group"].isin(list(levels)).to_numpy() if len(levels) else is_level
     reached = rows["value"].fillna(0).mask(is_level & (place > 0), 0).cumsum()
     begin = reached.shift(fill_value=0.0).mask(is_level, 0.0)
     return rows.assign(begin=begin, end=reached.where(~is_level, rows["value"]), is_level=is_level)

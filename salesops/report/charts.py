@@ -11,23 +11,28 @@ from salesops import checks, words
 from salesops.report import captions, drawing, marks, tables
 from salesops.report.block import Block
 from salesops.report.bridge import bridge
+from salesops.report.caterpillar import caterpillar, funnel_plot
 from salesops.report.comparisons import calibration, forest, grid
 from salesops.report.figures import UNSCOPED, Scope
 from salesops.report.finding import MAX_ROWS, Finding
 from salesops.report.watching import cohorts, control
+from salesops.report.weekly import weekly
 
 __all__ = [
     "bars",
     "bridge",
     "calibration",
+    "caterpillar",
     "cohorts",
     "control",
     "fan",
     "forest",
+    "funnel_plot",
     "grid",
     "lines",
     "rate_dots",
     "steps",
+    "weekly",
 ]
 
 MAX_CURVES = 4

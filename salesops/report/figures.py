@@ -13,7 +13,6 @@ import pandas as pd
 from salesops import checks, metrics, periods, words
 
 Figure = dict[str, object]
-_NOT_OF_A_DEAL = ("model", "horizon", "category")  # keys of a figure that no deal carries
 Deals = pd.DataFrame | Mapping[str, pd.DataFrame] | None
 
 
@@ -186,29 +185,6 @@ def figure_key(figure: Figure) -> str:
     return f"{key}-{hashlib.sha256(identity.encode()).hexdigest()[:6]}"
 
 
-def deals_of(frame: pd.DataFrame, made: list[Figure], deals: Deals) -> dict[str, list[str]]:
-    """Which deals each figure of a frame is made of.
-
-    Parameters
-    ----------
-    frame
-        The frame the figures came from.
-    made
-        Its figures.
-    deals
-        Rows with ``opportunity_id`` and the frame's key columns, or such rows by metric.
-    """
-    if deals is None:
-        return {}
-    found = {}
-    for one in made:
-        rows = deals.get(one["metric"]) if isinstance(deals, Mapping) else deals
-        ids = [] if rows is None else _matching(rows, one, "period" in frame.columns)
-        if ids:
-            found[figure_key(one)] = ids
-    return found
-
-
 def plain(item: object) -> object:
     """A value as JSON knows it; missing and infinite become None.
 
@@ -269,16 +245,6 @@ def _dates(label: str, scope: Scope) -> tuple[str | None, str | None]:
     except checks.ParameterError:  # a label of another kind, e.g. "before 2024"
         return None, None
     return named.start.isoformat(), named.end.isoformat()
-
-
-def _matching(rows: pd.DataFrame, one: Figure, by_period: bool) -> list[str]:
-    by = {name: item for name, item in one["by"].items() if name not in _NOT_OF_A_DEAL}
-    wanted = by | ({"period": one["period"]["label"]} if by_period and "period" in rows.columns else {})
-    checks.require_columns(rows, ["opportunity_id", *wanted], where="deals")
-    keep = pd.Series(True, index=rows.index)
-    for name, item in wanted.items():
-        keep &= rows[name].isna() if item is None else rows[name].map(plain) == item
-    return rows.loc[keep, "opportunity_id"].dropna().astype(str).drop_duplicates().sort_values().tolist()
 
 
 def _slug(item: object) -> str:

@@ -34,11 +34,11 @@ def deals_link(key: str | None, shown: str) -> str:
     Examples
     --------
     >>> deals_link("win_rate.2026Q3", "24 %")
-    '<a class="so-deals" href="deals:win_rate.2026Q3">24 %</a>'
+    '<a href="deals:win_rate.2026Q3">24 %</a>'
     >>> deals_link(None, "24 %")
     '24 %'
     """
-    return f'<a class="so-deals" href="deals:{attribute(key)}">{shown}</a>' if key else shown
+    return f'<a href="deals:{attribute(key)}">{shown}</a>' if key else shown
 
 
 def slug(title: str) -> str:

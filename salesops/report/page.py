@@ -45,23 +45,55 @@ class Page:
     @property
     def chart(self) -> SimpleNamespace:
         """The functions of `report.charts`, each knowing this page's scope."""
-        return SimpleNamespace(**{name: partial(getattr(charts, name), scope=self.scope) for name in charts.__all__})
+        return SimpleNamespace(**{name: partial(self._drawn, getattr(charts, name)) for name in charts.__all__})
 
-    def headline(self, sentences: Iterable[str]) -> Block:
-        """What matters most, most important first; at most six sentences."""
-        said = [sentence for sentence in sentences if sentence]
+    def _drawn(self, draw: Callable[..., Block], *arguments: object, **options: object) -> Block:
+        return self._allowed(draw(*arguments, **({"scope": self.scope} | options)), str(options.get("title", "")))
+
+    def headline(self, sentences: Iterable[str], *, of: Iterable[pd.DataFrame] = ()) -> Block:
+        """What matters most, most important first; at most six sentences, none of a person who may not be shown.
+
+        Parameters
+        ----------
+        sentences
+            Plain text; empty ones are passed over.
+        of
+            The frames behind them that no table or tile of the page shows: every number said is in the figures file.
+        """
+        said = [sentence for sentence in sentences if sentence and not self.company.hides(sentence)]
         if len(said) > MAX_HEADLINES:
             raise checks.ParameterError(f"headline: {len(said)} sentences. Keep the {MAX_HEADLINES} that matter most.")
         items = "".join(f"<li>{markup.text(sentence)}</li>" for sentence in said)
-        return Block("headline", f'<ul class="so so-headline">{items}</ul>', {"headlines": said})
+        made = [one for frame in of for one in figures.of(frame, self.scope)]
+        return Block("headline", f'<ul class="so so-headline">{items}</ul>', {"headlines": said, "figures": made})
 
     def tiles(self, items: Iterable[tiles.Tile]) -> Block:
         """Tiles side by side; make each with `report.tile`."""
-        return tiles.tiles(items, self.scope)
+        return self._allowed(tiles.tiles(items, self.scope), "The tiles")
 
     def table(self, frame: pd.DataFrame, *, caption: str, **options: object) -> Block:
-        """A tidy frame as a table; see `report.tables.table` for the options."""
-        return tables.table(frame, caption=caption, scope=self.scope, **options)
+        """A tidy frame as a table; see `report.tables.table` for the options.
+
+        Where people may not be shown a list of deals is without its owners, and a table of people a line.
+        """
+        if "opportunity_id" in frame.columns:
+            people = [name for name in frame.columns if self.company.hides(_texts(frame[name]))]
+            frame = frame.drop(columns=people)
+            if "shown" in options:
+                options["shown"] = [name for name in options["shown"] if name not in people]
+        return self._allowed(tables.table(frame, caption=caption, scope=self.scope, **options), caption)
+
+    def _allowed(self, block: Block, said: str) -> Block:
+        """The block; where people may not be shown and it shows one, a line in its place."""
+        facts = {name: fact for name, fact in block.facts.items() if name != "deals"}
+        if not self.company.hides(f"{block.html}{facts}"):
+            return block
+        what = "This part" if not said or self.company.hides(said) else said
+        html = (
+            f'<p class="so so-left-out"><strong>{markup.text(what)}</strong> is withheld: it is about single people, '
+            "whom the people policy of the source does not show.</p>"
+        )
+        return Block("note", html)
 
     def left_out(self, section: str, reason: str) -> Block:
         """One line saying why a section is absent."""
@@ -83,6 +115,9 @@ class Page:
         absent = [name for name in wanted if not self._is_there(name)]
         if not absent:
             return Block("note", "")
+        withheld = [self.company.withheld[name] for name in absent if name in self.company.withheld]
+        if withheld:
+            return self.left_out(section, f"{withheld[0]}.")
         return self.left_out(section, f"the source has no {' and no '.join(absent)}.")
 
     def asks(self, section: str, value: object, how: str) -> Block:
@@ -93,6 +128,14 @@ class Page:
         if value is not None:
             return Block("note", "")
         said = f"<strong>{markup.text(section)}</strong> was not asked: {markup.text(how)}"
+        return Block("left_out", f'<p class="so so-left-out">{said}</p>', {})
+
+    def compares(self, section: str) -> Block:
+        """Nothing, but on a person's own page one line: a comparison of people has no place there."""
+        about = self.company.about
+        if about is None or about.column != "owner_id":
+            return Block("note", "")
+        said = f"<strong>{markup.text(section)}</strong> compares people; this page is about {markup.text(about.name)}."
         return Block("left_out", f'<p class="so so-left-out">{said}</p>', {})
 
     def _is_there(self, name: str) -> bool:
@@ -124,9 +167,17 @@ class Page:
         population, source = len(self.company.opportunities), markup.text(self.company.source)
         html = (
             f'<header class="so so-page"><style>{block_css()}</style><p><strong>{markup.text(self.title)}</strong></p>'
-            f"<p>{markup.text(facts)}; {population:,} opportunities from {source}.</p></header>"
+            f"<p>{markup.text(facts)}; {population:,} opportunities from {source}.</p>{self._policy()}</header>"
         )
         return Block("page", html, {"page": {"report": self.report, "title": self.title, "population": population}})
 
+    def _policy(self) -> str:
+        told = " ".join(self.company.policy)
+        return f"<p>{markup.text(told)}</p>" if told else ""
+
     def _repr_mimebundle_(self, **_: object) -> tuple[dict, dict]:
         return self.block._repr_mimebundle_()
+
+
+def _texts(column: pd.Series) -> str:
+    return "\n".join(column.dropna().unique()) if pd.api.types.is_string_dtype(column) else ""

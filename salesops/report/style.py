@@ -1,5 +1,6 @@
 """The looks, read once: style sheets of blocks and pages, and the style of charts."""
 
+import re
 from functools import cache
 from importlib.resources import files
 
@@ -14,8 +15,10 @@ def block_css() -> str:
 
 @cache
 def stylesheet() -> str:
-    """Everything a published page needs: its blocks, its frame, its print form."""
-    return block_css() + (_HERE / "page.css").read_text(encoding="utf-8")
+    """Everything a published page needs, without what JupyterLab alone asks for and without blank space."""
+    whole = block_css() + (_HERE / "page.css").read_text(encoding="utf-8")
+    whole = re.sub(r"/\*.*?\*/|\[data-jp-theme[^{]*\{[^}]*\}", "", whole, flags=re.DOTALL)
+    return re.sub(r"\s*([{};,])\s*", r"\1", " ".join(whole.split())).replace(";}", "}").replace("}", "}\n")
 
 
 @cache

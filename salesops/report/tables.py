@@ -1,16 +1,19 @@
 """Tidy frame in, table of a report out: estimate and interval in one cell, n beside it."""
 
+import hashlib
+import re
 from collections.abc import Iterable, Mapping
 from urllib.parse import quote
 
 import pandas as pd
 
 from salesops import checks, metrics, words
-from salesops.report import figures, markup
+from salesops.report import deal_lists, figures, markup
 from salesops.report.block import Block
 from salesops.report.figures import UNSCOPED, Deals, Scope
 
 MAX_ROWS = 12
+_DECIMALS = {"amount": 2, "amount_per_day": 2, "days": 2, "hours": 2}  # of a CSV; of shares and ratios four
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -61,7 +64,7 @@ def table(
     """
     _require_defined(frame)
     made = figures.of(frame, scope, by=by, label=label)
-    linked = figures.deals_of(frame, made, deals)
+    linked = deal_lists.of(frame, made, deals)
     layout = Layout(frame, scope, min_n, dict(units or {}), dict(names or {}), shown)
     keys = _row_keys(frame, made, linked)
     html = grid(layout, caption, keys, limit) + (_download(frame, caption) if csv and len(frame) > limit else "")
@@ -120,22 +123,24 @@ def grid(layout: Layout, caption: str, keys: Mapping[tuple[int, str], str], limi
     )
     rows = "".join(_row(layout, position, row, keys) for position, row in _first(layout.frame, limit))
     notes = "".join(f'<p class="so-note">{markup.text(note)}</p>' for note in _notes(layout, limit))
+    name = "t" + hashlib.sha256(f"{caption}{heads}{rows}".encode()).hexdigest()[:8]
     return (
-        f'<div class="so-scroll" role="region" tabindex="0" aria-label="{markup.attribute(caption)}"><table>'
-        f"<caption><span>{markup.text(caption)}</span></caption>"
+        f'<div class="so-scroll" role="region" tabindex="0" aria-labelledby="{name}"><table>'
+        f'<caption><span id="{name}">{markup.text(caption)}</span></caption>'
         f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>{notes}"
     )
 
 
 def csv_text(frame: pd.DataFrame) -> str:
-    """A frame as CSV in full precision; a text that a spreadsheet would run is quoted.
+    """A frame as CSV, finer than shown (the figures file has all digits); a text a spreadsheet would run is quoted.
 
     Examples
     --------
     >>> csv_text(pd.DataFrame({"name": ["=1+1", "Ann"], "amount": [-2.5, 1.0]}))
     "name,amount\\n'=1+1,-2.5\\nAnn,1.0\\n"
     """
-    safe = frame.rename(columns=lambda name: _defused(str(name)))
+    places = {name: _decimals(str(name), frame) for name in frame.select_dtypes("floating").columns}
+    safe = frame.round(places).rename(columns=lambda name: _defused(str(name)))
     for position, column in enumerate(safe.columns):
         if not pd.api.types.is_numeric_dtype(safe[column]):
             safe = safe.assign(**{column: safe.iloc[:, position].map(_defused)})
@@ -155,6 +160,11 @@ def unit_of(frame: pd.DataFrame, column: str) -> str | None:
     return (named or ("count" if pd.api.types.is_integer_dtype(kind) else None)) if is_numeric else None
 
 
+def _decimals(column: str, frame: pd.DataFrame) -> int:
+    stem = re.sub(r"_(low|high)$", "", column)
+    return _DECIMALS.get(unit_of(frame, stem) if stem in frame.columns else None, 4)
+
+
 def _row(layout: Layout, position: int, row: Mapping[str, object], keys: Mapping[tuple[int, str], str]) -> str:
     is_few = markup.few(row.get("n"), layout.min_n)
     cells = []
@@ -164,7 +174,7 @@ def _row(layout: Layout, position: int, row: Mapping[str, object], keys: Mapping
             tag = ' <span class="so-few">few deals</span>' if is_few else ""
             cells.append(f'<th scope="row">{shown}{tag}</th>')
         else:
-            cells.append(f"<td{_aligned(layout, column)}>{shown}</td>")
+            cells.append(f"<td{_cell_class(layout, column)}>{shown}</td>")
     mark = ' class="so-is-few"' if is_few else ""
     return f"<tr{mark}>{''.join(cells)}</tr>"
 
@@ -199,6 +209,10 @@ def _first(frame: pd.DataFrame, limit: int) -> list[tuple[int, dict]]:
 
 def _aligned(layout: Layout, column: str) -> str:
     return ' class="so-number"' if layout.is_number(column) else ""
+
+
+def _cell_class(layout: Layout, column: str) -> str:
+    return "" if layout.is_number(column) else ' class="so-text"'  # most cells are numbers: theirs is the short form
 
 
 def _is_folded(column: str, frame: pd.DataFrame) -> bool:

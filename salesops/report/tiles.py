@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from salesops import checks, metrics, periods, words
-from salesops.report import changes, figures, markup
+from salesops.report import changes, deal_lists, figures, markup
 from salesops.report.block import Block
 from salesops.report.figures import UNSCOPED, Deals, Scope
 
@@ -113,8 +113,8 @@ def _bases(item: Tile, scope: Scope) -> list[tuple[str, dict | None, str]]:
     ]
 
 
-def _deals(item: Tile, scope: Scope) -> dict[str, list[str]]:
-    return figures.deals_of(pd.DataFrame([item.row]), [figures.figure(item.row, item.column, scope)], item.deals)
+def _deals(item: Tile, scope: Scope) -> deal_lists.Lists:
+    return deal_lists.of(pd.DataFrame([item.row]), [figures.figure(item.row, item.column, scope)], item.deals)
 
 
 def _drawn(item: Tile, scope: Scope, linked: dict) -> str:
@@ -166,8 +166,10 @@ def _gap(item: Tile, own: figures.Figure, base: dict, kind: str) -> tuple[float 
     return changes.difference(item.row, base, item.column, is_count=own["unit"] == "count", is_exact=kind == "target")
 
 
-def sparkline(trend: pd.Series | None, unit: str, scope: Scope, width: int = 120, height: int = 28) -> str:
-    """A small line of values by period; nothing where fewer than three are known."""
+def sparkline(
+    trend: pd.Series | None, unit: str, scope: Scope, width: int = 120, height: int = 28, *, of: str = "periods"
+) -> str:
+    """A small line of values by period (or by what `of` says); nothing where fewer than three are known."""
     if trend is None or trend.notna().sum() < 3:
         return ""
     known = trend.astype(float).reset_index(drop=True).dropna()
@@ -181,7 +183,7 @@ def sparkline(trend: pd.Series | None, unit: str, scope: Scope, width: int = 120
         words.value(size, unit, currency=scope.currency, compact=True) for size in (known.iloc[0], known.iloc[-1])
     )
     x, y = dots[-1].split(",")
-    alt = markup.attribute(f"{len(known)} periods, from {first} to {last}")
+    alt = markup.attribute(f"{len(known)} {of}, from {first} to {last}")
     return (
         f'<svg class="so-spark" viewBox="0 0 {width} {height}" role="img" aria-label="{alt}">'
         f'<polyline points="{" ".join(dots)}"/><circle cx="{x}" cy="{y}" r="3"/></svg>'

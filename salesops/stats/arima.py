@@ -1,10 +1,13 @@
-"""Seasonal ARIMA models of many series at once, by conditional least squares, chosen from a small grid by AICc."""
+"""Seasonal ARIMA models of many series at once, by conditional least squares or exact maximum likelihood."""
 
 from typing import NamedTuple
 
 import numpy as np
 
 from salesops.stats import least_squares
+
+_EXACT_STEPS = 12
+_DOUBLINGS = 16  # of the steps over which the stationary spread is summed: a coefficient of .99 a year dies slowly
 
 
 class Order(NamedTuple):
@@ -30,12 +33,16 @@ class Fit(NamedTuple):
     forecast: np.ndarray
     coefficients: np.ndarray
     variance: np.ndarray
+    likelihood: np.ndarray
 
 
-def fit(y: np.ndarray, order: Order, *, horizon: int, season_length: int = 1, skipped: int = 0) -> Fit:
-    """One order fitted to every series by conditional least squares.
+def fit(
+    y: np.ndarray, order: Order, *, horizon: int, season_length: int = 1, skipped: int = 0, exact: bool = False
+) -> Fit:
+    """One order fitted to every series by conditional least squares, or from there by exact maximum likelihood.
 
-    Shocks before the start are nothing. Coefficients stay stationary and invertible.
+    Shocks before the start are nothing; with `exact` they are as likely as the model says. Coefficients stay
+    stationary and invertible.
 
     Parameters
     ----------
@@ -49,15 +56,19 @@ def fit(y: np.ndarray, order: Order, *, horizon: int, season_length: int = 1, sk
         Steps in a season.
     skipped
         Steps at the start that are not scored, so that orders of different differencing compare.
+    exact
+        Whether the Gaussian likelihood of all differences is maximised.
 
     Returns
     -------
     Fit
-        ``aicc`` (series; infinite where too short), ``forecast`` (series, horizon), ``coefficients``, ``variance``.
+        ``aicc`` (series; infinite where too short), ``forecast`` (series, horizon), ``coefficients``, ``variance``,
+        ``likelihood`` (its logarithm; of the scored shocks alone unless `exact`).
 
     References
     ----------
-    Box & Jenkins (1970), Time Series Analysis, ch. 7 (conditional sums of squares).
+    Box & Jenkins (1970), Time Series Analysis, ch. 7 (conditional sums of squares); Ansley (1979), Biometrika
+    66:59-65 (the exact likelihood from the shocks and what was before the start).
 
     Examples
     --------
@@ -73,19 +84,31 @@ def fit(y: np.ndarray, order: Order, *, horizon: int, season_length: int = 1, sk
     scored = (steps >= begins[:, None]).T[:, :, None]
     run = lambda x: _run(order, x, w.T, mean, season_length)  # noqa: E731
     found, sums = least_squares.minimise(lambda x: run(x)[0] * scored, _starts(order, len(y)))
+    if exact:
+        begins = np.isnan(w).sum(axis=1)
+        scored = (steps >= begins[:, None]).T[:, :, None]
+        whole = lambda x: _exact(run(x), begins)[0]  # noqa: E731
+        found, sums = least_squares.minimise(whole, found[:, None, :], iterations=_EXACT_STEPS)
     errors, values, (_, ar, ma) = run(found[:, None, :])
+    if exact:
+        _, errors, logs = _exact((errors, values, (None, ar, ma)), begins)
     ahead = _ahead(values[:, :, 0], errors[:, :, 0], ar, ma, horizon) + _constant(order, found, mean)[:, None]
     n = scored[:, :, 0].sum(axis=0)
+    variance = np.maximum(sums * scale**2, 1e-300) / np.maximum(n, 1)
     k = order.counted + 1
     spare = n - k - 1
-    aicc = n * np.log(np.maximum(sums * scale**2, 1e-300) / np.maximum(n, 1)) + 2 * k * n / np.maximum(spare, 1)
+    aicc = n * np.log(variance) + 2 * k * n / np.maximum(spare, 1)
+    likelihood = -n / 2 * (np.log(2 * np.pi * variance) + 1)
+    if exact:  # the sums hold the determinant of the likelihood
+        variance = variance * np.exp(-logs[:, 0] / np.maximum(n, 1))
     forecast = _integrated(y, ahead * scale[:, None], order.d, order.seasonal_d, season_length)
     is_fit = (spare > 1) & np.isfinite(forecast).all(axis=1)
     return Fit(
         np.where(is_fit, aicc, np.inf),
         forecast,
         _coefficients(order, found, mean, scale),
-        sums * scale**2 / np.maximum(n, 1),
+        variance,
+        likelihood,
     )
 
 
@@ -165,6 +188,64 @@ def _run(order: Order, x: np.ndarray, w: np.ndarray, mean: np.ndarray, season_le
             now = now - each * shocks[t + longest - lag]
         shocks[t + longest] = now
     return shocks[longest:], values, (constant, ar, ma)
+
+
+def _exact(found, begins: np.ndarray):
+    """Residuals whose sum of squares orders as the exact likelihood does, the shocks, and the log determinant.
+
+    What was before the start adds an unknown to each of the first few steps, of known spread when the shocks are of
+    spread one; it is estimated with the shocks.
+    """
+    shocks, _, (_, ar, ma) = found
+    before = max([0, *ar, *ma])
+    shape = shocks.shape[1:]
+    if not before:
+        return shocks, shocks, np.zeros(shape)
+    phi, theta = (_by_lag(each, before, shape) for each in (ar, ma))
+    effects = _effects(ma, begins, before, shocks.shape)  # series, candidates, steps, before
+    turned = effects.swapaxes(-1, -2)
+    crossed, seen = turned @ effects, (turned @ np.moveaxis(shocks, 0, -1)[..., None])
+    spread = _stationary(phi, theta)
+    inner = np.eye(before) + crossed @ spread
+    unknown = spread @ np.linalg.solve(inner, seen)
+    logs = np.linalg.slogdet(inner)[1]
+    after = shocks - np.moveaxis((effects @ unknown)[..., 0], -1, 0)
+    total = (shocks**2).sum(axis=0) - (seen * unknown).sum(axis=(-1, -2))
+    rest = np.sqrt(np.maximum(total - (after**2).sum(axis=0), 0.0))
+    n = np.maximum(len(shocks) - begins, 1)[:, None]
+    return np.concatenate([after, rest[None]]) * np.exp(logs / n / 2), after, logs
+
+
+def _by_lag(terms: dict, most: int, shape: tuple[int, ...]) -> np.ndarray:
+    parts = [np.broadcast_to(terms.get(lag, 0.0), shape) for lag in range(1, most + 1)]
+    return np.stack(parts, axis=-1)
+
+
+def _effects(ma: dict, begins: np.ndarray, before: int, shape: tuple[int, ...]) -> np.ndarray:
+    """How each of the first steps' unknowns moves the shocks: the answer to one impulse, begun later and later."""
+    answer = np.zeros(shape)
+    answer[0] = 1.0
+    for t in range(1, len(answer)):
+        for lag, each in ma.items():
+            if lag <= t:
+                answer[t] -= each * answer[t - lag]
+    place = np.arange(shape[0])[:, None] - begins[:, None, None] - np.arange(before)  # series, steps, before
+    rows = np.arange(shape[1])[:, None, None]
+    taken = np.where(place[..., None] >= 0, answer.swapaxes(0, 1)[rows, np.maximum(place, 0)], 0.0)
+    return np.moveaxis(taken, -1, 1)
+
+
+def _stationary(phi: np.ndarray, theta: np.ndarray) -> np.ndarray:
+    """Spread of what the past adds to the coming steps, the shocks being of spread one."""
+    size = phi.shape[-1]
+    move = np.zeros((*phi.shape, size)) + np.eye(size, k=1)
+    move[..., :, 0] += phi
+    push = phi + theta
+    spread = push[..., :, None] * push[..., None, :]
+    for _ in range(_DOUBLINGS):
+        spread = spread + move @ spread @ move.swapaxes(-1, -2)
+        move = move @ move
+    return spread
 
 
 def _ahead(values, shocks, ar, ma, horizon: int) -> np.ndarray:

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import t as student
 
-_PRIOR = np.array([-0.6, 0.5, 0.3, 0.3])  # intercept, log step, log unevenness, log disagreement
-_WEIGHT = np.array([4.0, 10.0, 10.0, 10.0])  # of the prior, in past forecasts
+_PRIOR = np.array([-0.6, 0.3, 0.2, 0.2, 0.3])  # intercept, logs of the step, unevenness, disagreement, expected error
+_WEIGHT = np.array([4.0, 10.0, 10.0, 10.0, 10.0])  # of the prior, in past forecasts
 _TAILS, _SPREAD = 5, 1.6  # degrees of freedom and spread of the errors taken for granted, in units of the scale
 _TAKEN = 8.0  # forecasts that they count as
 _MOST = 6.0  # of the log of the scale: four hundred usual moves
@@ -66,8 +66,10 @@ def _mean_size(moves: np.ndarray) -> np.ndarray:
     return np.where(seen.any(axis=1), total / np.maximum(seen.sum(axis=1), 1), np.nan)
 
 
-def features(y: np.ndarray, disagreement: np.ndarray, season_length: int) -> tuple[np.ndarray, np.ndarray]:
-    """The unit of each series, and what may make its errors larger than that: ``(series, horizon, 4)``.
+def features(
+    y: np.ndarray, disagreement: np.ndarray, season_length: int, *, spread: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The unit of each series, and what may make its errors larger than that: ``(series, horizon, 5)``.
 
     Parameters
     ----------
@@ -77,26 +79,35 @@ def features(y: np.ndarray, disagreement: np.ndarray, season_length: int) -> tup
         How far the methods are apart, ``(series, horizon)``.
     season_length
         Steps in a season.
+    spread
+        How far a model expects its forecasts to be off, ``(series, horizon)``; where there is none, the usual move
+        from step to step grows with the square root of the step.
 
     Returns
     -------
     tuple
-        The unit (series), and one, the log of the step, of the unevenness and of the disagreement in that unit.
+        The unit (series), and one, the logs of the step and, in that unit, of the unevenness, the disagreement and
+        the expected error.
 
     Examples
     --------
     >>> unit, known = features(np.array([[1.0, 2.0, 3.0, 4.0]]), np.array([[0.5, 1.0]]), 1)
     >>> unit, known[0].round(2)
-    (array([1.]), array([[ 1.  ,  0.  , -3.91, -0.69],
-           [ 1.  ,  0.69, -3.91,  0.  ]]))
+    (array([1.]), array([[ 1.  ,  0.  , -3.91, -0.69, -3.91],
+           [ 1.  ,  0.69, -3.91,  0.  , -3.91]]))
     """
     wide, rough = usual_move(y, season_length)
     unit = np.where(wide > 0, wide, 1.0)[:, None]
-    steps = np.log(np.arange(1, disagreement.shape[1] + 1))
-    apart = np.log(np.maximum(disagreement / unit, 0.02))
-    uneven = np.log(np.maximum(rough[:, None] / unit, 0.02))
-    parts = np.broadcast_arrays(1.0, steps, uneven, apart)
+    steps = np.arange(1, disagreement.shape[1] + 1)
+    uneven = rough[:, None] / unit
+    expected = uneven * np.sqrt(steps)
+    expected = expected if spread is None else np.where(np.isfinite(spread), spread / unit, expected)
+    parts = np.broadcast_arrays(1.0, np.log(steps), *(_log(each) for each in (uneven, disagreement / unit, expected)))
     return np.where(wide > 0, wide, 0.0), np.stack(parts, axis=2)
+
+
+def _log(ratio: np.ndarray) -> np.ndarray:
+    return np.log(np.clip(ratio, 0.02, 50.0))
 
 
 def learn(errors: np.ndarray, unit: np.ndarray, known: np.ndarray) -> Learned:
@@ -159,7 +170,7 @@ def limits(learned: Learned, predicted: np.ndarray, unit: np.ndarray, known: np.
     Examples
     --------
     >>> unit, known = features(np.array([[1.0, 2.0, 3.0, 4.0]]), np.array([[0.5]]), 1)
-    >>> learned = Learned(np.zeros(4), np.array([-2.0, 2.0]), np.array([500.0, 500.0]), 1000)
+    >>> learned = Learned(np.zeros(5), np.array([-2.0, 2.0]), np.array([500.0, 500.0]), 1000)
     >>> limits(learned, np.array([[5.0]]), unit, known, 0.95).ravel().tolist()
     [3.0, 7.0]
     """

@@ -26,6 +26,7 @@ PLAIN = tuple(Form(error, trend, "N") for error in "AM" for trend in "NAD")
 SEASONAL = tuple(Form(error, trend, error) for error in "AM" for trend in "NAD")
 
 _ALPHA, _SHARE, _DAMPED = (1e-4, 0.9999), (1e-4, 0.9999), (0.8, 0.98)
+_POLISHED = 200  # steps of the search that also moves the first season
 _FLOOR = 1e-3  # of the series' mean size, below which a multiplicative form's forecast is not let
 
 
@@ -35,6 +36,7 @@ class Fit(NamedTuple):
     aicc: np.ndarray
     forecast: np.ndarray
     parameters: np.ndarray
+    spread: np.ndarray
 
 
 class _Given(NamedTuple):
@@ -45,11 +47,11 @@ class _Given(NamedTuple):
     season: np.ndarray  # season_length, series
 
 
-def fit(y: np.ndarray, form: Form, *, horizon: int, season_length: int) -> Fit:
+def fit(y: np.ndarray, form: Form, *, horizon: int, season_length: int, searches_season: bool = False) -> Fit:
     """One form fitted to every series.
 
     Gaussian maximum likelihood over smoothing parameters, first level and slope, within the usual
-    bounds; the first season is that of the classical decomposition.
+    bounds; the first season is that of the classical decomposition, unless it is searched too.
 
     Parameters
     ----------
@@ -61,11 +63,15 @@ def fit(y: np.ndarray, form: Form, *, horizon: int, season_length: int) -> Fit:
         Steps ahead.
     season_length
         Steps in a season.
+    searches_season
+        Whether the likelihood also chooses the first season, slower and as published software does.
 
     Returns
     -------
     Fit
-        ``aicc`` (series), ``forecast`` (series, horizon), ``parameters`` (series, 4): alpha, beta, gamma, phi.
+        ``aicc`` (series), ``forecast`` (series, horizon), ``parameters`` (series, 4): alpha, beta, gamma, phi,
+        ``spread`` (series, horizon): standard deviation of the error at each step ahead, near enough where errors are
+        multiplicative.
 
     References
     ----------
@@ -80,6 +86,9 @@ def fit(y: np.ndarray, form: Form, *, horizon: int, season_length: int) -> Fit:
     scale = seasonal.sizes(y)
     given = _given(y / scale[:, None], form, season_length)
     found, sums = least_squares.minimise(lambda x: _run(form, x, given)[0], _starts(form, len(y)))
+    if searches_season and form.season != "N":
+        whole = np.hstack([found, np.zeros((len(y), season_length - 1))])[:, None, :]
+        found, sums = least_squares.minimise(lambda x: _run(form, x, given)[0], whole, iterations=_POLISHED)
     _, states = _run(form, found[:, None, :], given)
     ahead = _ahead(form, found[:, None, :], states, horizon)[:, :, 0].T
     parameters = [np.broadcast_to(each, len(y)) for each in _unpacked(form, found)[:4]]
@@ -89,7 +98,12 @@ def fit(y: np.ndarray, form: Form, *, horizon: int, season_length: int) -> Fit:
     suited = (form.error == "A") | (np.nanmin(y, axis=1) > 0)
     suited &= (form.season == "N") | (n >= 2 * season_length)
     suited &= np.isfinite(ahead).all(axis=1)
-    return Fit(np.where(suited, aicc, np.inf), ahead * scale[:, None], np.column_stack(parameters))
+    spread = np.sqrt(sums / np.maximum(n, 1))[:, None] * _growth(found, form, horizon, season_length)
+    if form.error == "M":
+        logs = np.log(np.where(y > 0, y, np.nan) / scale[:, None])
+        spread = spread * np.abs(ahead) / np.exp(np.nanmean(logs, axis=1))[:, None]
+    found = (ahead * scale[:, None], np.column_stack(parameters), spread * scale[:, None])
+    return Fit(np.where(suited, aicc, np.inf), *found)
 
 
 def _aicc(sums: np.ndarray, n: np.ndarray, counted: int) -> np.ndarray:
@@ -176,7 +190,8 @@ def _run(form: Form, x: np.ndarray, given: _Given):
     alpha, beta, gamma, phi, moved, tilted = _unpacked(form, x)
     level0, slope0 = given.level + moved, given.slope + tilted
     level, slope = level0.copy(), slope0 + np.zeros_like(level0)
-    season = [each + np.zeros_like(level) for each in given.season]
+    begun_season = _first_season(form, x, given.season)
+    season = [each + np.zeros_like(level) for each in begun_season]
     steps, length, begun = len(given.y), len(season), given.first.max()
     errors, logs = np.zeros((steps, *level.shape)), np.zeros_like(level)
     has_trend, has_season, relative = form.trend != "N", form.season != "N", form.error == "M"
@@ -202,11 +217,35 @@ def _run(form: Form, x: np.ndarray, given: _Given):
                 np.copyto(level, level0, where=waiting)
                 np.copyto(error, 0.0, where=waiting)
                 np.copyto(slope, slope0, where=waiting)
-                np.copyto(season[place], given.season[place], where=waiting)
+                np.copyto(season[place], begun_season[place], where=waiting)
             errors[t] = error
         if relative:
             errors *= np.exp(logs / (steps - given.first))
     return errors, (level, slope, season)
+
+
+def _first_season(form: Form, x: np.ndarray, season: np.ndarray) -> list[np.ndarray]:
+    """The first season of each candidate, moved where that is searched; its parts keep their sum."""
+    parts = list(np.moveaxis(x[..., _terms(form) :], -1, 0))
+    if not parts:
+        return list(season)
+    return [each + move for each, move in zip(season, [*parts, -np.sum(parts, axis=0)], strict=True)]
+
+
+def _terms(form: Form) -> int:
+    """Parameters searched besides those of the first season."""
+    return 2 + 2 * (form.trend != "N") + (form.trend == "D") + (form.season != "N")
+
+
+def _growth(x: np.ndarray, form: Form, horizon: int, season_length: int) -> np.ndarray:
+    """How much larger the error is at each step ahead than one step ahead (Hyndman et al. 2008, table 6.1)."""
+    alpha, beta, gamma, phi, *_ = _unpacked(form, x)
+    total, slope, result = np.ones(len(x)), np.zeros(len(x)), []
+    for step in range(1, horizon + 1):
+        result.append(total)
+        slope = slope + phi**step
+        total = total + (alpha + beta * slope + gamma * (step % season_length == 0)) ** 2
+    return np.sqrt(np.array(result).T)
 
 
 def _ahead(form: Form, x: np.ndarray, states, horizon: int) -> np.ndarray:

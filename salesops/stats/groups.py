@@ -6,6 +6,8 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
+from salesops.stats import codes
+
 
 def rows_of_each(
     groups: pd.DataFrame, rows: pd.DataFrame, one_group: Callable[[pd.DataFrame], dict[str, float]]
@@ -36,7 +38,7 @@ def rows_of_each(
     1    a  2      3
     """
     groups = groups.reset_index(drop=True)
-    number = _numbered(groups, rows)
+    number = codes.groups_of(groups, rows)
     order = np.argsort(number, kind="stable")
     starts = np.searchsorted(number[order], np.arange(len(groups) + 1))
     pieces = [order[first:last] for first, last in pairwise(starts)]
@@ -107,13 +109,3 @@ def clusters(column: pd.Series) -> np.ndarray:
     alone = number < 0
     number[alone] = number.max(initial=-1) + 1 + np.arange(alone.sum())
     return number
-
-
-def _numbered(groups: pd.DataFrame, rows: pd.DataFrame) -> np.ndarray:
-    """The group of each row, by number; those of no group come before all others."""
-    code = np.zeros(len(groups) + len(rows), dtype=np.int64)
-    for name in groups.columns:
-        both = pd.concat([groups[name], rows[name]], ignore_index=True)
-        part, values = pd.factorize(both, use_na_sentinel=False)
-        code = code * max(len(values), 1) + part
-    return pd.Index(code[: len(groups)]).get_indexer(code[len(groups) :])

@@ -13,14 +13,16 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import brentq
 from scipy.special import expit, ndtr
-from scipy.stats import chi2
+from scipy.stats import binom, chi2
 
 DRAWS = 2_000  # of the ranks
 DOUBT = 0.02
 _COEFFICIENTS = 16  # draws of the coefficients
 _PRIOR = 2.0  # standard deviation of a coefficient before anything is seen, in log odds
 _STEPS, _SETTLED = 40, 1e-9
-_ROUNDS = 3  # of deviation and coefficients in turn
+_SEVERAL = 4  # columns from which those of one factor are drawn in: so many James and Stein need, their mean unknown
+_TIGHT = 0.03  # least deviation of a factor's coefficients, in log odds
+_ROUNDS, _STILL = 12, 2e-3  # of deviation and coefficients in turn
 _LATTICE, _FINEST = 161, 481  # effects looked at; as many more as a large group's error is small
 _FAR, _NEAR = 4.0, 0.5  # the lattice reaches as far from the level as the groups, but within these, in log odds
 _WIDEST = 2.0  # largest standard deviation of the effects, in log odds: an odds ratio of 7
@@ -28,7 +30,7 @@ _SIDES = (24, 40)  # points of the grid of mean and deviation
 _DEPTH = 12.0  # log densities this far below the best hold nothing
 _BIN = 0.02  # cases of a group this near in log odds are counted together
 _SMALLEST = 1e-300
-_BATCH = 100
+_BATCH = 50  # points of the grid drawn from at once
 
 
 class Posterior(NamedTuple):
@@ -56,7 +58,9 @@ class _Cells(NamedTuple):
     successes: np.ndarray
 
 
-def grouped_outcomes(group, outcome, columns, *, draws: int = DRAWS, doubt: float = DOUBT, seed: int = 0) -> Posterior:
+def grouped_outcomes(
+    group, outcome, columns, *, factor=None, draws: int = DRAWS, doubt: float = DOUBT, seed: int = 0
+) -> Posterior:
     """Posterior of the groups' effects, given unlike cases.
 
     Parameters
@@ -67,6 +71,10 @@ def grouped_outcomes(group, outcome, columns, *, draws: int = DRAWS, doubt: floa
         0 or 1 for each case.
     columns
         What else is known of a case, one row each, of one scale; may have no columns.
+    factor
+        Number of the factor each column is a level of. Coefficients of a factor with at least four columns are
+        draws from one normal distribution, whose deviation is estimated; others, and all where it is None, have a
+        wide prior.
     draws, seed
         How many times all groups are drawn together, for ranks; seed.
     doubt
@@ -99,7 +107,8 @@ def grouped_outcomes(group, outcome, columns, *, draws: int = DRAWS, doubt: floa
     columns = np.asarray(columns, dtype=float).reshape(len(outcome), -1)
     random, n_groups = np.random.default_rng(seed), int(group.max(initial=-1)) + 1
     lattice = _lattice(group, outcome, n_groups)
-    beta, covariance, grid = _settled(group, outcome, columns, n_groups, lattice)
+    factor = np.arange(columns.shape[1]) if factor is None else np.asarray(factor, dtype=int)
+    beta, covariance, grid = _settled(group, outcome, columns, factor, n_groups, lattice)
     cells = _counted(group, outcome, columns @ beta)
     p_value, is_apart = apart(*cells, doubt=doubt)
     several = random.multivariate_normal(beta, covariance, _COEFFICIENTS) if len(beta) else [beta]
@@ -158,10 +167,11 @@ def ranks(found: Posterior) -> np.ndarray:
 def apart(group, offset, n, successes, *, doubt: float = DOUBT) -> tuple[float, np.ndarray]:
     """P-value that all groups are alike, and which ones must be set apart for the others to be alike.
 
-    The sum of ``(observed - expected) ** 2`` over groups, which is the score of their variance at none, is compared
-    with a scaled chi-squared of the same mean and variance. While its p-value is below `doubt` the group furthest
-    from expectation, in its own deviations, is set apart and the level fitted anew: one group that is unlike all
-    others then says nothing about those.
+    Twice the smaller of two p-values. The sum of ``(observed - expected) ** 2`` over groups, which is the score of
+    their variance at none, is compared with a scaled chi-squared of the same mean and variance: it sees many groups
+    that differ a little. The group with the smallest tail is compared with the smallest of as many groups (Sidak):
+    it sees the one that differs much. While the p-value is below `doubt` that group is set apart and the level
+    fitted anew: one group that is unlike all others then says nothing about those.
 
     Parameters
     ----------
@@ -172,13 +182,14 @@ def apart(group, offset, n, successes, *, doubt: float = DOUBT) -> tuple[float, 
 
     References
     ----------
-    Dean (1992), J. Am. Stat. Assoc. 87:451-457; Satterthwaite (1946), Biometrics Bulletin 2:110-114.
+    Dean (1992), J. Am. Stat. Assoc. 87:451-457; Satterthwaite (1946), Biometrics Bulletin 2:110-114; Sidak (1967),
+    J. Am. Stat. Assoc. 62:626-633.
 
     Examples
     --------
     >>> p_value, is_apart = apart([0, 1, 2, 3], [0.0] * 4, [100] * 4, [30, 60, 33, 28])
     >>> round(p_value, 6), is_apart.tolist()
-    (3e-06, [False, True, False, False])
+    (5e-06, [False, True, False, False])
     """
     cells = _Cells(*(np.asarray(each) for each in (group, offset, n, successes)))
     is_apart = np.zeros(int(cells.group.max(initial=-1)) + 1, dtype=bool)
@@ -196,18 +207,34 @@ def _alike(cells: _Cells, n_groups: int) -> tuple[float, int]:
     """P-value that the groups of the cells are alike, and the one furthest from expectation."""
     chance = _chances(cells)
     each = chance * (1 - chance)
-    gap = np.bincount(cells.group, cells.successes - cells.n * chance, n_groups)
+    seen, expected = (np.bincount(cells.group, of, n_groups) for of in (cells.successes, cells.n * chance))
     variance = np.bincount(cells.group, cells.n * each, n_groups)
     fourth = np.bincount(cells.group, cells.n * each * (1 - 6 * each), n_groups)
-    if (variance > 0).sum() < 2:
+    n_known = (variance > 0).sum()
+    if n_known < 2:
         return 1.0, 0
+    scattered = _scattered(seen - expected, variance, fourth)
+    tail = _tails(seen, np.bincount(cells.group, cells.n, n_groups), expected)
+    tail[variance <= 0] = 1.0
+    furthest = -np.expm1(n_known * np.log1p(-min(tail.min(), 1 - 1e-12)))
+    p_value = scattered if n_known == 2 else min(2 * min(furthest, scattered), 1.0)  # of two, both are one test
+    return float(p_value), int(tail.argmin())
+
+
+def _tails(seen: np.ndarray, n: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """Twice the smaller tail of each group's successes, as if its cases all had their mean chance."""
+    rate = np.clip(expected / np.maximum(n, 1), 0, 1)
+    return np.minimum(2 * np.minimum(binom.cdf(seen, n, rate), binom.sf(seen - 1, n, rate)), 1.0)
+
+
+def _scattered(gap: np.ndarray, variance: np.ndarray, fourth: np.ndarray) -> float:
+    """P-value of the sum of squared gaps, whose groups have these variances and fourth cumulants."""
     share = variance / variance.sum()
     mean = variance @ (1 - share)
     # Group sums have covariance diag(v) - v v' / sum(v) once the level is fitted: its squared entries add up to this.
     squares = ((variance * (1 - share)) ** 2).sum() + ((variance @ share) ** 2 - (variance**2 * share**2).sum())
     scale = (2 * squares + fourth @ (1 - share) ** 4) / (2 * mean)
-    score = np.divide(gap**2, variance, out=np.zeros(n_groups), where=variance > 0)
-    return float(chi2.sf((gap**2).sum() / scale, mean / scale)), int(score.argmax())
+    return float(chi2.sf((gap**2).sum() / scale, mean / scale))
 
 
 def _lattice(group: np.ndarray, outcome: np.ndarray, n_groups: int) -> np.ndarray:
@@ -221,20 +248,38 @@ def _lattice(group: np.ndarray, outcome: np.ndarray, n_groups: int) -> np.ndarra
     return middle + np.linspace(-reach, reach, int(points))
 
 
-def _settled(group, outcome, columns, n_groups: int, lattice: np.ndarray):
+def _settled(group, outcome, columns, factor, n_groups: int, lattice: np.ndarray):
     """Coefficients with their covariance, and the grid of mean and deviation, each found with the other."""
-    deviation, beta, covariance = 0.3, np.zeros(columns.shape[1]), np.zeros((columns.shape[1],) * 2)
-    for _ in range(_ROUNDS if columns.shape[1] else 1):
-        if columns.shape[1]:
-            beta, covariance = _coefficients(group, outcome, columns, n_groups, deviation)
+    n_columns = columns.shape[1]
+    beta, covariance, prior, before = np.zeros(n_columns), np.zeros((n_columns,) * 2), np.full(n_columns, _PRIOR), 0.3
+    for _ in range(_ROUNDS if n_columns else 1):
+        if n_columns:
+            beta, covariance = _coefficients(group, outcome, columns, n_groups, before, prior)
+            prior = _own_priors(factor, beta, covariance, prior)
         grid, deviation = _drawn_in(_likelihood(_counted(group, outcome, columns @ beta), n_groups, lattice), lattice)
+        if abs(deviation - before) < _STILL:
+            break
+        before = deviation
     return beta, covariance, grid
 
 
-def _coefficients(group, outcome, columns, n_groups: int, deviation: float) -> tuple[np.ndarray, np.ndarray]:
+def _own_priors(factor: np.ndarray, beta: np.ndarray, covariance: np.ndarray, prior: np.ndarray) -> np.ndarray:
+    """Deviation of the coefficients of each factor of several levels: their squares over what is known of them.
+
+    MacKay (1992), Neural Computation 4:415-447, equation 4.9.
+    """
+    several = np.bincount(factor)[factor] >= _SEVERAL
+    known = np.bincount(factor, 1 - np.diag(covariance) / prior**2)[factor]
+    square = np.bincount(factor, beta**2)[factor] / np.maximum(known, 1e-3)
+    return np.where(several, np.clip(np.sqrt(square), _TIGHT, _PRIOR), _PRIOR)
+
+
+def _coefficients(
+    group, outcome, columns, n_groups: int, deviation: float, prior: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Penalised likelihood with an effect for each group, whose block of the curvature is diagonal."""
     design = np.column_stack([np.ones(len(outcome)), columns])
-    ridge = np.r_[1e-6, np.full(columns.shape[1], _PRIOR**-2)]
+    ridge = np.r_[1e-6, prior**-2.0]
     beta, effect, tight = np.zeros(design.shape[1]), np.zeros(n_groups), max(deviation, 0.02) ** -2
     for _ in range(_STEPS):
         p = expit(design @ beta + effect[group])
@@ -330,13 +375,19 @@ def _given(cells: _Cells, n_groups: int, lattice: np.ndarray, grid: tuple, draws
 
 def _drawn(likelihood: np.ndarray, prior: np.ndarray, of_grid: np.ndarray, draws: int, random) -> np.ndarray:
     """Places on the lattice of all groups, drawn together; between points, so that none are equal."""
-    at = random.choice(len(of_grid), draws, p=of_grid)
-    places = []
-    for some in np.array_split(at, max(draws // _BATCH, 1)):
-        held = np.cumsum(prior[some][:, None] * likelihood.T, axis=2)
-        wanted = random.random((len(some), likelihood.shape[1], 1)) * held[:, :, -1:]
-        places.append((held < wanted).sum(axis=2) + random.random(held.shape[:2]) - 0.5)
-    return np.concatenate(places)
+    n_groups = likelihood.shape[1]
+    points, of_draw = np.unique(random.choice(len(of_grid), draws, p=of_grid), return_inverse=True)
+    wanted, between = random.random((2, draws, n_groups))
+    places = np.empty((draws, n_groups))
+    for first in range(0, len(points), _BATCH):
+        upto = np.cumsum(prior[points[first : first + _BATCH], None] * likelihood.T, axis=2)
+        upto /= upto[:, :, -1:]
+        mine = np.flatnonzero((of_draw >= first) & (of_draw < first + _BATCH))
+        # Each point and group has a whole number of its own, so that one sorted search serves all.
+        row = (of_draw[mine] - first)[:, None] * n_groups + np.arange(n_groups)
+        steps = upto.reshape(-1, upto.shape[2]) + np.arange(upto.shape[0] * n_groups)[:, None]
+        places[mine] = np.searchsorted(steps.ravel(), wanted[mine] + row) - row * upto.shape[2]
+    return np.minimum(places, likelihood.shape[0] - 1) + between - 0.5
 
 
 def _chances(cells: _Cells) -> np.ndarray:

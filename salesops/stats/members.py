@@ -8,6 +8,7 @@ from salesops.stats import arima, ets, seasonal, theta
 
 _WIDTH = 256  # series fitted side by side
 _LONGEST_SEASON = 24  # beyond it a season is taken out before a model sees the series
+_LEANING = 1.0  # standard errors from which a long season is taken to be there
 _SEASONS, _STEPS = 25, (100, 600)  # of the past that are used; at least, at most so many steps
 _FEWEST = 6  # values below which there is no model
 _ABSURD = 5.0  # times the range seen, beyond which outside it a forecast is not believed
@@ -45,13 +46,32 @@ def forecasts(many: Sequence[np.ndarray], *, horizon: int, season_length: int) -
     -------
     dict
         ``seasonal_naive``, ``ets``, ``theta``, ``arima``, each ``(series, horizon)`` and finite; with a season
-        longer than 24 steps also ``ets_plain``, ``theta_plain``, ``arima_plain``, made as if there were no season.
+        longer than 24 steps also ``last``, and each of them ``_plain``, made as if there were no season.
 
     Examples
     --------
     >>> found = forecasts([np.array([5.0]), np.array([1.0, 2.0] * 12)], horizon=2, season_length=2)
     >>> found["ets"].round(1).tolist()
     [[5.0, 5.0], [1.0, 2.0]]
+    """
+    return described(many, horizon=horizon, season_length=season_length)[0]
+
+
+def described(
+    many: Sequence[np.ndarray], *, horizon: int, season_length: int
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """The forecasts of `forecasts`, and how far exponential smoothing expects its own to be off.
+
+    Returns
+    -------
+    tuple
+        The forecasts, and the standard deviation of the error ``(series, horizon)``, missing where there is no model.
+
+    Examples
+    --------
+    >>> _, spread = described([np.array([5.0]), np.array([1.0, 2.0, 1.0] * 8)], horizon=2, season_length=1)
+    >>> spread.round(1).tolist()
+    [[nan, nan], [0.5, 0.5]]
     """
     order = np.argsort([len(each) for each in many], kind="stable")
     longest = int(np.clip(_SEASONS * season_length, *_STEPS))
@@ -61,21 +81,48 @@ def forecasts(many: Sequence[np.ndarray], *, horizon: int, season_length: int) -
         with np.errstate(all="ignore"):  # candidates that overflow are not taken
             parts.append(_of_stack(y, horizon, season_length))
     back = np.argsort(order)
-    return {name: np.concatenate([part[name] for part in parts])[back] for name in parts[0]}
+    spread = np.concatenate([each for _, each in parts])[back]
+    return {name: np.concatenate([found[name] for found, _ in parts])[back] for name in parts[0][0]}, spread
 
 
-def _of_stack(y: np.ndarray, horizon: int, season_length: int) -> dict[str, np.ndarray]:
+def _of_stack(y: np.ndarray, horizon: int, season_length: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
     otherwise = simple(y, horizon, season_length)
-    methods = {"ets": _ets, "theta": _theta, "arima": _arima}
     if season_length <= _LONGEST_SEASON:
-        found = {name: method(y, horizon, season_length) for name, method in methods.items()}
+        found, spread = _methods(y, horizon, season_length)
     else:
-        found = {f"{name}_plain": method(y, horizon, 1) for name, method in methods.items()}
-        found |= _without_season(methods, y, horizon, season_length)
-    long = ~is_short(np.isfinite(y).sum(axis=1), season_length)
-    kept = {name: np.where(long[:, None], values, otherwise) for name, values in found.items()}
+        plain, _ = _methods(y, horizon, 1)
+        found, spread = _without_season(y, horizon, season_length)
+        found |= {f"{name}_plain": values for name, values in (plain | {"last": _last(y, horizon)}).items()}
+    long = ~is_short(np.isfinite(y).sum(axis=1), season_length)[:, None]
+    kept = {name: np.where(long, values, otherwise) for name, values in found.items()}
     found = {"seasonal_naive": seasonal_naive(y, horizon, season_length)} | kept
-    return {name: sane(y, values, otherwise) for name, values in found.items()}
+    return {name: sane(y, values, otherwise) for name, values in found.items()}, np.where(long, spread, np.nan)
+
+
+def is_without_season(y: np.ndarray, season_length: int) -> np.ndarray:
+    """Whether a long season does not show in the steps of a series; never where the season is not long.
+
+    In walks, as prices are, a season that is taken out by loess is one that was not there.
+
+    Examples
+    --------
+    >>> is_without_season(np.array([np.resize(np.arange(30.0), 120), np.arange(120.0)]), 30).tolist()
+    [False, True]
+    """
+    if season_length <= _LONGEST_SEASON:
+        return np.zeros(len(y), dtype=bool)
+    steps = arima.difference(_logs(y, np.nanmin(y, axis=1, keepdims=True) > 0), 1, 0, 1)
+    found = seasonal.autocorrelations(steps, season_length)
+    n = np.isfinite(steps).sum(axis=1)
+    seen = n / np.sqrt(np.maximum(n - season_length, 1))  # the pairs a season apart, of which short series have few
+    return found[:, -1] * seen <= _LEANING * np.sqrt(1 + 2 * (found[:, :-1] ** 2).sum(axis=1))
+
+
+def _methods(y: np.ndarray, horizon: int, season_length: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """The forecast of each method, and how far exponential smoothing expects its own to be off."""
+    ahead, spread = _ets(y, horizon, season_length)
+    others = {name: method(y, horizon, season_length) for name, method in (("theta", _theta), ("arima", _arima))}
+    return {"ets": ahead} | others, spread
 
 
 def is_short(n: np.ndarray, season_length: int) -> np.ndarray:
@@ -142,24 +189,26 @@ def sane(y: np.ndarray, values: np.ndarray, otherwise: np.ndarray) -> np.ndarray
     return np.where(low >= 0, np.maximum(kept, 0.1 * low), kept)
 
 
-def _ets(y: np.ndarray, horizon: int, season_length: int) -> np.ndarray:
+def _ets(y: np.ndarray, horizon: int, season_length: int) -> tuple[np.ndarray, np.ndarray]:
     forms = ets.PLAIN + (ets.SEASONAL if season_length > 1 else ())
     fits = [_on(_suits(y, form), y, horizon, lambda part, form=form: ets.fit(
         part, form, horizon=horizon, season_length=season_length)) for form in forms]  # fmt: skip
-    return averaged(fits)
+    return averaged([(aicc, ahead) for aicc, ahead, _ in fits]), averaged([(aicc, wide) for aicc, _, wide in fits])
 
 
 def _suits(y: np.ndarray, form: ets.Form) -> np.ndarray:
     return (form.error == "A") | (np.nanmin(y, axis=1) > 0)
 
 
-def _on(rows: np.ndarray, y: np.ndarray, horizon: int, fit: Callable) -> tuple[np.ndarray, np.ndarray]:
-    """AICc and forecasts of a model fitted to some of the series; of no use for the others."""
+def _on(rows: np.ndarray, y: np.ndarray, horizon: int, fit: Callable) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """AICc, forecasts and spread of a model fitted to some of the series; of no use for the others."""
     aicc, values = np.full(len(y), np.inf), np.full((len(y), horizon), np.nan)
+    spread = values.copy()
     if rows.any():
         found = fit(y[rows])
         aicc[rows], values[rows] = found.aicc, found.forecast
-    return aicc, values
+        spread[rows] = getattr(found, "spread", np.nan)
+    return aicc, values, spread
 
 
 def averaged(fits: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
@@ -185,21 +234,37 @@ def averaged(fits: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
 
 
 def _arima(y: np.ndarray, horizon: int, season_length: int) -> np.ndarray:
-    """On logs where every value is above nothing; a season is differenced away where one shows."""
+    """On logs where every value is above nothing; a season is differenced away where one shows.
+
+    Each order is fitted by conditional least squares; where there are seasons the best one then by exact maximum
+    likelihood, which in years was no better.
+    """
     is_log = np.nanmin(y, axis=1) > 0
     z = _logs(y, is_log[:, None])
     has_season = seasonal.is_seasonal(arima.difference(z, 1, 0, 1), season_length)
-    fits = [_arima_on(~has_season, z, order, horizon, 1, 2) for order in _PLAIN_ORDERS]
+    tried = [(order, ~has_season, 1, 2) for order in _PLAIN_ORDERS]
     if season_length > 1:
-        skipped = season_length + 1
-        fits += [_arima_on(has_season, z, order, horizon, season_length, skipped) for order in _SEASONAL_ORDERS]
-    mean = averaged(fits)
+        tried += [(order, has_season, season_length, season_length + 1) for order in _SEASONAL_ORDERS]
+    fits = [_arima_on(rows, z, order, horizon, length, skipped) for order, rows, length, skipped in tried]
+    fits = _refitted(fits, tried, z, horizon) if season_length > 1 else fits
+    mean = averaged([each[:2] for each in fits])
     return np.where(is_log[:, None], np.exp(np.clip(mean, -700, 700)), mean)
 
 
-def _arima_on(rows, z, order, horizon, season_length, skipped):
+def _refitted(fits, tried, z: np.ndarray, horizon: int):
+    """The forecast of the best order of each series, by exact maximum likelihood where that is finite."""
+    aicc = np.array([each[0] for each in fits])
+    result = []
+    for place, ((order, _, length, _), (score, values, spread)) in enumerate(zip(tried, fits, strict=True)):
+        best = (aicc.argmin(axis=0) == place) & np.isfinite(score)
+        exact = _arima_on(best, z, order, horizon, length, 0, exact=True)
+        result.append((score, np.where(np.isfinite(exact[0])[:, None], exact[1], values), spread))
+    return result
+
+
+def _arima_on(rows, z, order, horizon, season_length, skipped, *, exact=False):
     return _on(rows, z, horizon, lambda part: arima.fit(
-        part, order, horizon=horizon, season_length=season_length, skipped=skipped))  # fmt: skip
+        part, order, horizon=horizon, season_length=season_length, skipped=skipped, exact=exact))  # fmt: skip
 
 
 def _theta(y: np.ndarray, horizon: int, season_length: int) -> np.ndarray:
@@ -216,15 +281,21 @@ def _theta(y: np.ndarray, horizon: int, season_length: int) -> np.ndarray:
     return theta.dynamic(y / factor[:, past] - added[:, past], horizon=horizon) * factor[:, ahead] + added[:, ahead]
 
 
-def _without_season(methods, y: np.ndarray, horizon: int, season_length: int) -> dict[str, np.ndarray]:
-    """Each method on what is left when a long season is taken out, the season put back."""
+def _without_season(y: np.ndarray, horizon: int, season_length: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Each method, and the last value, on what is left when a long season is taken out, the season put back."""
     is_log = np.nanmin(y, axis=1, keepdims=True) > 0
     z = _logs(y, is_log)
     season, ahead = seasonal.loess(z, season_length, horizon)
     left = z - season
     left = np.where(is_log, np.exp(np.where(is_log, left, 0.0)), left) + 0.0 * y
     factor, added = np.exp(np.where(is_log, ahead, 0.0)), np.where(is_log, 0.0, ahead)
-    return {name: method(left, horizon, 1) * factor + added for name, method in methods.items()}
+    found, spread = _methods(left, horizon, 1)
+    found |= {"last": _last(left, horizon)}
+    return {name: values * factor + added for name, values in found.items()}, spread * factor
+
+
+def _last(y: np.ndarray, horizon: int) -> np.ndarray:
+    return np.repeat(y[:, -1:], horizon, axis=1)
 
 
 def _logs(y: np.ndarray, is_log: np.ndarray) -> np.ndarray:

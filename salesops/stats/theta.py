@@ -1,9 +1,66 @@
-"""The dynamic optimised Theta model of many series at once."""
+"""Theta models of many series at once: the one that won the third competition, and the dynamic optimised one."""
 
 import numpy as np
 from scipy.special import expit, logit
 
 from salesops.stats import least_squares, seasonal
+
+
+def standard(y: np.ndarray, *, horizon: int) -> np.ndarray:
+    """Forecasts of the Theta model as first published: simple smoothing with half the slope of the line.
+
+    For series without a season (take it out first). The level begins at the first value; its smoothing
+    minimises the squared one-step errors.
+
+    Parameters
+    ----------
+    y
+        Series of `seasonal.stack`.
+    horizon
+        Steps ahead.
+
+    Returns
+    -------
+    array
+        ``(series, horizon)``.
+
+    References
+    ----------
+    Assimakopoulos & Nikolopoulos (2000), Int. J. Forecasting 16:521-530; Hyndman & Billah (2003), Int. J.
+    Forecasting 19:287-290.
+
+    Examples
+    --------
+    >>> standard(seasonal.stack([[5.0] * 9, [1.0, 2.0, 3.0, 4.0]]), horizon=2).round(2)
+    array([[5. , 5. ],
+           [4.5, 5. ]])
+    """
+    scale = seasonal.sizes(y)
+    first = seasonal.firsts(y)
+    filled = np.where(np.isfinite(y), y, 0.0) / scale[:, None]
+    starts = np.broadcast_to(logit(np.array([0.05, 0.2, 0.5, 0.8, 0.97]))[:, None], (len(y), 5, 1))
+    run = lambda x: _smoothed(_share(x[..., 0]), filled.T[:, :, None], first[:, None])  # noqa: E731
+    found, _ = least_squares.minimise(lambda x: run(x)[0], starts, iterations=12)
+    level = run(found[:, None, :])[1][:, 0]
+    alpha, n = _share(found[:, 0]), filled.shape[1] - first
+    _, slope = (each[-1, :, 0] for each in _lines(filled, first))
+    drift = np.arange(horizon) + ((1 - (1 - alpha) ** n) / alpha)[:, None]
+    return (level[:, None] + slope[:, None] / 2 * drift) * scale[:, None]
+
+
+def _share(x: np.ndarray) -> np.ndarray:
+    return 1e-4 + 0.9998 * expit(x)
+
+
+def _smoothed(alpha: np.ndarray, y: np.ndarray, first: np.ndarray):
+    """One-step errors of simple smoothing that begins at the first value, and the last level."""
+    level = y[0] + np.zeros_like(alpha)
+    errors = np.zeros((len(y), *level.shape))
+    for t in range(1, len(y)):
+        level = np.where(t <= first, y[t], level)
+        errors[t] = y[t] - level
+        level = level + alpha * errors[t]
+    return errors, level
 
 
 def dynamic(y: np.ndarray, *, horizon: int) -> np.ndarray:
@@ -44,7 +101,7 @@ def dynamic(y: np.ndarray, *, horizon: int) -> np.ndarray:
     run = lambda x: _theta(x, filled.T[:, :, None], first[:, None], begin[:, None], *lines)  # noqa: E731
     found, _ = least_squares.minimise(lambda x: run(x)[0], starts)
     level = run(found[:, None, :])[1][:, 0]
-    alpha, weight = 1e-4 + 0.9998 * expit(found[:, 0]), expit(found[:, 1])
+    alpha, weight = _share(found[:, 0]), expit(found[:, 1])
     return _theta_ahead(filled, first, level, alpha, weight, horizon) * scale[:, None]
 
 
@@ -64,7 +121,7 @@ def _lines(filled: np.ndarray, first: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 def _theta(x, y, first, begin, intercept, slope):
     """One-step errors (the first two of a series left out) and the last level."""
-    alpha, weight = 1e-4 + 0.9998 * expit(x[..., 0]), expit(x[..., 1])
+    alpha, weight = _share(x[..., 0]), expit(x[..., 1])
     level0 = begin + x[..., 2]
     level = level0.copy()
     errors = np.zeros((len(y), *level.shape))
