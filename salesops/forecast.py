@@ -136,14 +136,14 @@ def series_ahead(history: pd.DataFrame, *, horizon: int = QUARTERS, calendar: Ca
     })[columns]  # fmt: skip
 
 
-def path(history: pd.DataFrame, landing: pd.DataFrame, later: pd.DataFrame, *, shown: int = 12) -> pd.DataFrame:
+def path(history: pd.DataFrame, landing: pd.DataFrame | None, later: pd.DataFrame, *, shown: int = 12) -> pd.DataFrame:
     """Past bookings, the landing of the quarter ahead and the quarters after it as one series, for a chart.
 
     Parameters
     ----------
     history, landing, later
         Of `bookings_history`, `pipeline_forecast.landing` and `series_ahead`; the quarter of a landing that is known
-        is taken from it.
+        is taken from it, and of none where it is None.
     shown
         Past quarters.
 
@@ -153,7 +153,8 @@ def path(history: pd.DataFrame, landing: pd.DataFrame, later: pd.DataFrame, *, s
         ``period, actual, predicted, predicted_low_80, predicted_high_80``, oldest first.
     """
     ends = {"": "predicted", "_low": "predicted_low_80", "_high": "predicted_high_80"}
-    tables = {"landing_amount": landing.dropna(subset=["landing_amount"]), "series_forecast_amount": later}
+    landed = {} if landing is None else {"landing_amount": landing.dropna(subset=["landing_amount"])}
+    tables = landed | {"series_forecast_amount": later}
     frames = [
         table[["period", *(f"{name}{end}" for end in ends)]].set_axis(["period", *ends.values()], axis=1)
         for name, table in tables.items()
@@ -195,7 +196,9 @@ def steps(parts: pd.DataFrame, landing: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([rows, rest, end], ignore_index=True) if len(rows) else rows
 
 
-def series_sentence(history: pd.DataFrame, later: pd.DataFrame, landing: pd.DataFrame, *, currency: str = "") -> str:
+def series_sentence(
+    history: pd.DataFrame, later: pd.DataFrame, landing: pd.DataFrame | None = None, *, currency: str = ""
+) -> str:
     """What past bookings alone say of the quarter ahead, and whether that agrees with the open deals.
 
     The two disagree where they lie farther apart than the narrower of their ranges is wide; neither is then drawn to
@@ -204,7 +207,8 @@ def series_sentence(history: pd.DataFrame, later: pd.DataFrame, landing: pd.Data
     Parameters
     ----------
     history, later, landing
-        Of `bookings_history`, `bookings_ahead.total_ahead` (or `series_ahead`), and `pipeline_forecast.landing`.
+        Of `bookings_history`, `bookings_ahead.total_ahead` (or `series_ahead`), and `pipeline_forecast.landing`,
+        where the two are to be compared.
 
     Examples
     --------
@@ -220,6 +224,8 @@ from the deals lies inside.'
     'the forecast from the deals lies below that range.'
     >>> series_sentence(history, later, landing.assign(landing_amount=1.5e6), currency="USD").split("; ")[1]
     'the forecast from the deals lies below it by more than a whole range: the two disagree.'
+    >>> series_sentence(history, later, currency="USD")
+    'By past bookings alone, 2026Q4 would land at $3.0M, in four of five cases between $2.0M and $4.0M.'
     >>> series_sentence(history[:0], later[:0], landing)
     'There is no completed quarter of bookings to go by.'
     """
@@ -231,7 +237,8 @@ from the deals lies inside.'
     said = f"By past bookings alone, {row['period']} would land at {money[0]}"
     said += f", in four of five cases between {money[1]} and {money[2]}"
     short = basis_sentence(basis(_series(history.dropna(subset=["bookings_amount"])), season_length=QUARTERS))
-    known = landing[landing["period"].eq(row["period"]) & landing["landing_amount"].notna()]
+    from_deals = later[:0] if landing is None else landing.dropna(subset="landing_amount")
+    known = from_deals[from_deals["period"].eq(row["period"])]
     agrees = [f"; {_source(each)} {_beside(each, row)}" for _, each in known.head(1).iterrows()]
     return " ".join(filter(None, [f"{said}{''.join(agrees)}.", short]))
 

@@ -86,6 +86,14 @@ def test_axe_finds_no_barrier(browser, pages, scheme):
     assert not found
 
 
+def test_pages_are_small(pages):
+    for path in reports(pages):
+        text = path.read_text(encoding="utf-8")
+        charts = sum(len(figure.encode()) for figure in re.findall(r"<figure.*?</figure>", text, flags=re.DOTALL))
+        assert len(text.encode()) <= 500_000, path.name
+        assert len(text.encode()) - charts <= 100_000, f"{path.name}: {len(text.encode()) - charts} bytes beyond charts"
+
+
 def test_pages_ask_the_network_for_nothing(browser, pages):
     for path in pages:
         page, asked = opened(browser, path)

@@ -86,7 +86,8 @@ def test_the_figures_file_has_the_agreed_shape(published):
     found = json.loads((published / "alpha.json").read_text(), parse_constant=pytest.fail)
     assert set(found) == {
         "schema", "report", "run_id", "as_of", "period", "parameters", "status", "inputs", "exclusions", "headlines",
-        "figures", "tiles", "currency", "sections_left_out", "code",
+        "figures", "tiles", "tile_titles", "currency", "sections_left_out",
+        "code",
     }  # fmt: skip
     assert found["schema"] == 1
     assert (found["report"], found["as_of"], found["status"]) == ("alpha", DAY, "ok")

@@ -86,7 +86,7 @@ BREAKS = [
     ("no empty chart", "</main>", NEW_CHART.format(f'<svg role="img" aria-label="four words are here"></svg>{DATA}') + "</main>"),
     ("no empty chart", "</main>", NEW_CHART.format('<svg role="img" aria-label="four words are here"><path/></svg>') + "</main>"),
     ("no empty chart", 'class="so-chart-title">SMB wins a quarter', 'class="so-chart-title">'),
-    ("size", "</main>", "<p>" + "long " * 25_000 + "</p></main>"),
+    ("size", "</main>", "<p>" + "long " * 60_000 + "</p></main>"),
     ("size", "</main>", NEW_CHART.format("<i>" + "x" * 600_000 + "</i>") + "</main>"),
 ]  # fmt: skip
 

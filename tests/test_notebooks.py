@@ -31,8 +31,8 @@ def parameters(path) -> list[ast.AnnAssign]:
     return [node for node in ast.parse(cell.source).body if isinstance(node, ast.AnnAssign)]
 
 
-def test_there_are_eight_reports():
-    named = ["activity", "data_quality", "forecast", "funnel", "leads", "rep_performance", "waterfall", "win_loss"]
+def test_there_are_nine_reports():
+    named = ["activity", "bookings_ahead", "data_quality", "forecast", "funnel", "leads", "rep_performance", "waterfall", "win_loss"]
     assert [path.stem for path in NOTEBOOKS] == named
 
 

@@ -253,6 +253,14 @@ def test_twelve_rows_are_shown_and_all_are_figures_and_csv():
     )
 
 
+def test_a_csv_has_the_columns_shown_and_so_many_rows():
+    many = pd.DataFrame({"owner": [f"r{number}" for number in range(200)], "n": 50, "win_rate": 0.51234567, "p_value": 0.3})
+    shown = page().table(many, caption="By owner", shown=["owner", "win_rate"])
+    text = unescape(unquote(shown.html))
+    assert "owner,win_rate\nr0,0.5123\n" in text and "r119,0.5123" in text and "r120," not in text
+    assert "The first 120 rows (CSV)" in shown.text and len(shown.facts["figures"]) == 200
+
+
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
 def test_a_spreadsheet_runs_nothing(start):
     text = tables.csv_text(pd.DataFrame({f"{start}head": [f"{start}cmd"], "amount": [-1.5]}))

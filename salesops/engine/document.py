@@ -100,6 +100,7 @@ def figures_file(each: plan.Loaded, said: figures.Said, values: dict[str, Any]) 
         "headlines": said.headlines,
         "figures": said.figures,
         "tiles": list(said.tiles),
+        "tile_titles": {key: title for key, title in said.tiles.items() if title},
         "currency": company.currency,
         "sections_left_out": said.left_out,
         "code": record.code(),

@@ -2,8 +2,9 @@
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from nbformat import NotebookNode
@@ -27,7 +28,7 @@ class Said(NamedTuple):
     figures: list[dict[str, Any]]
     deals: deal_lists.Lists
     left_out: list[dict[str, str]]
-    tiles: Sequence[str] = ()
+    tiles: Mapping[str, str] = MappingProxyType({})
 
 
 def collect(notebook: NotebookNode, aside: Path | None = None) -> Said:
@@ -57,7 +58,7 @@ def collect(notebook: NotebookNode, aside: Path | None = None) -> Said:
         figures=distinct([figure for block in blocks for figure in block.get("figures", [])]),
         deals=deals,
         left_out=[entry for number, entry in enumerate(left_out) if entry not in left_out[:number]],
-        tiles=list(dict.fromkeys(_tiles(blocks))),
+        tiles=dict(_tiles(blocks)),
     )
 
 
@@ -102,11 +103,12 @@ def _blocks(notebook: NotebookNode) -> Iterator[dict[str, Any]]:
                 yield output.metadata["salesops"]
 
 
-def _tiles(blocks: list[dict[str, Any]]) -> Iterator[str]:
-    """The keys of the figures that have a tile each; what they are compared with has none of its own."""
+def _tiles(blocks: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    """Key and title of each figure with a tile; what it is compared with has none of its own."""
     for block in blocks:
         shown = block.get("figures", []) if block.get("kind") == "tiles" else []
-        yield from (figure_key(figure) for figure in map(_checked, shown) if figure["compared_with"] is None)
+        keys = [figure_key(figure) for figure in map(_checked, shown) if figure["compared_with"] is None]
+        yield from ((key, block.get("titles", {}).get(key, "")) for key in keys)
 
 
 def _checked(figure: dict[str, Any]) -> dict[str, Any]:

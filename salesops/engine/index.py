@@ -125,7 +125,8 @@ def _tiles(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
         kind = re.sub(r"\d+", "#", figure["period"]["label"] or "")  # no year in a line of quarters
         parts = [figure[name] for name in ("metric", "statistic", "by", "unit", "where")]
         identity = json.dumps([*parts, kind, document.get("currency")], sort_keys=True)
-        yield f"{identity} {seen.count(identity)}", figure
+        title = document.get("tile_titles", {}).get(report.figure_key(figure))
+        yield f"{identity} {seen.count(identity)}", figure | {"title": title}
         seen.append(identity)
 
 
@@ -152,7 +153,7 @@ def _tile(key: str, shown: dict[str, Any], dates: list[dict[str, Any]]) -> dict[
     values = [each["tiles"][key]["value"] for each in reversed(dates) if key in each["tiles"]]
     line = sparkline(pd.Series(values, dtype="float64"), figure["unit"], Scope(currency=currency), of="dates")
     value = words.value(figure["value"], figure["unit"], currency=currency, compact=True)
-    return {"label": _label(figure, shown["period"]), "value": value, "line": line}
+    return {"label": figure["title"] or _label(figure, shown["period"]), "value": value, "line": line}
 
 
 def _label(figure: dict[str, Any], period: str | None) -> str:

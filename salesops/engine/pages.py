@@ -6,6 +6,7 @@ from typing import Any
 import jinja2
 
 from salesops import report, words
+from salesops.report import markup
 
 
 def render(template: str, title: str, **facts: Any) -> str:
@@ -33,5 +34,5 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    found.filters.update(day=words.day, count=words.count)
+    found.filters.update(day=words.day, count=words.count, html=markup.text)
     return found

@@ -22,7 +22,7 @@ class Block:
     html
         What the reader sees, already escaped.
     facts
-        ``headlines``, ``figures``, ``deals``, ``left_out``, ``page``: those that apply.
+        ``headlines``, ``figures``, ``deals``, ``titles``, ``left_out``, ``page``: those that apply.
     """
 
     kind: str

@@ -13,6 +13,7 @@ from salesops.report.block import Block
 from salesops.report.figures import UNSCOPED, Deals, Scope
 
 MAX_ROWS = 12
+MAX_CSV = 120  # rows of a CSV inside the page, which is opened on a phone
 _DECIMALS = {"amount": 2, "amount_per_day": 2, "days": 2, "hours": 2}  # of a CSV; of shares and ratios four
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -47,7 +48,7 @@ def table(
     min_n
         A row with a smaller ``n`` is marked "few deals".
     csv
-        Offer all rows as CSV where not all are shown.
+        Offer the rows, up to 120, as CSV where not all are shown.
     limit
         Rows shown: twelve in a finding.
     by, label
@@ -55,7 +56,8 @@ def table(
     units, names
         Unit and heading of columns whose own name does not say them.
     shown
-        The columns a reader needs, in order; all that are no support if empty. The figures are of all.
+        The columns a reader needs, in order; all that are no support if empty. The figures are of all, a CSV of those
+        shown with their limits.
 
     Returns
     -------
@@ -67,7 +69,7 @@ def table(
     linked = deal_lists.of(frame, made, deals)
     layout = Layout(frame, scope, min_n, dict(units or {}), dict(names or {}), shown)
     keys = _row_keys(frame, made, linked)
-    html = grid(layout, caption, keys, limit) + (_download(frame, caption) if csv and len(frame) > limit else "")
+    html = grid(layout, caption, keys, limit) + (_download(layout, caption) if csv and len(frame) > limit else "")
     return Block("table", f'<div class="so so-table">{html}</div>', {"figures": made, "deals": linked})
 
 
@@ -84,7 +86,8 @@ class Layout:
         shown: Iterable[str] | None = None,
     ):
         self.frame, self.scope, self.min_n, self.names = frame, scope, min_n, names
-        self.shown = list(shown or []) or [column for column in frame.columns if not _is_folded(column, frame)]
+        self.asked = list(shown or [])
+        self.shown = self.asked or [column for column in frame.columns if not _is_folded(column, frame)]
         self.units = {column: units.get(column) or unit_of(frame, column) for column in self.shown}
 
     @property
@@ -197,10 +200,13 @@ def _notes(layout: Layout, limit: int) -> list[str]:
     return notes
 
 
-def _download(frame: pd.DataFrame, caption: str) -> str:
+def _download(layout: Layout, caption: str) -> str:
+    kept = [name for name in layout.frame if not layout.asked or re.sub(r"_(low|high)$", "", name) in layout.asked]
+    frame = layout.frame[kept].head(MAX_CSV)
     data = markup.attribute(quote(csv_text(frame), safe="!'()*,-./:;@_~$+=?"))
     link = f'<a download="{markup.slug(caption)[:60]}.csv" href="data:text/csv;charset=utf-8,{data}">'
-    return f'<p class="so-note">{link}All {len(frame):,} rows (CSV)</a></p>'
+    which = "All" if len(frame) == len(layout.frame) else "The first"
+    return f'<p class="so-note">{link}{which} {len(frame):,} rows (CSV)</a></p>'
 
 
 def _first(frame: pd.DataFrame, limit: int) -> list[tuple[int, dict]]:

@@ -73,7 +73,9 @@ def tiles(items: Iterable[Tile], scope: Scope = UNSCOPED) -> Block:
     made = [one for item in items for one in _figures(item, scope)]
     linked = {key: ids for item in items for key, ids in _deals(item, scope).items()}
     html = "".join(_drawn(item, scope, linked) for item in items)
-    return Block("tiles", f'<ul class="so so-tiles">{html}</ul>', {"figures": made, "deals": linked})
+    titles = {figures.figure_key(figures.figure(item.row, item.column, scope)): item.title for item in items}
+    facts = {"figures": made, "deals": linked, "titles": titles}
+    return Block("tiles", f'<ul class="so so-tiles">{html}</ul>', facts)
 
 
 def _figures(item: Tile, scope: Scope) -> list[figures.Figure]:
