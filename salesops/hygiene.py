@@ -156,12 +156,14 @@ def component_rates(state: pd.DataFrame, *, confidence: float = 0.95) -> pd.Data
     -------
     DataFrame
         One row per component, in words: ``component``, ``n`` (deals of which it can be told), ``n_met``,
-        ``met_rate`` (by amount) with its limits, ``lacking_amount``.
+        ``met_rate`` (by amount) with its limits, ``lacking_rate`` (the rest), ``lacking_amount``.
 
     Metrics
     -------
     met_rate : rate, as_of, higher, -, amount
         Share of the open amount that has the component.
+    lacking_rate : rate, as_of, lower, -, amount
+        Share of the open amount that lacks the component.
     lacking_amount : amount, as_of, lower, -, amount
         Open amount of the deals without the component.
 
@@ -186,6 +188,7 @@ def component_rates(state: pd.DataFrame, *, confidence: float = 0.95) -> pd.Data
         found.append({"component": text, "n": len(known), "n_met": int(has.sum()), **limits, "lacking_amount": lacking})
     columns = ["component", "n", "n_met", *(f"met_rate{end}" for end in _LIMITS), "lacking_amount"]
     table = pd.DataFrame(found, columns=columns)
+    table.insert(len(columns) - 1, "lacking_rate", 1 - table["met_rate"].astype(float))
     return table.sort_values("lacking_amount", ascending=False, kind="stable", ignore_index=True)
 
 

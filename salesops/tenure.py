@@ -109,7 +109,8 @@ def turnover(
     Returns
     -------
     DataFrame
-        One row per group, or one: ``n`` (leavers), ``head_count`` (mean), ``rep_turnover_rate`` with limits.
+        One row per group, or one: ``n`` (leavers), ``head_count`` (mean), ``rep_turnover_rate`` with limits; all
+        missing where the table holds no date at all.
 
     Metrics
     -------
@@ -133,6 +134,8 @@ def turnover(
     found = [[name, part["has_left"].sum(), part["n_days"].sum()] for name, part in groups]
     table = pd.DataFrame(found, columns=[by or "all", "n", "n_days"])
     table["head_count"] = table["n_days"] / days
+    if len(reps) and reps[["hire_date", "left_date"]].isna().all(axis=None):  # nobody's coming or going is recorded
+        table = table.assign(n=np.nan, n_days=np.nan, head_count=np.nan)
     return _per_year(table, confidence).drop(columns=["n_days"] if by else ["n_days", "all"])
 
 
@@ -311,8 +314,12 @@ def turnover_sentence(table: pd.DataFrame, *, period: Period) -> str:
     ...     "rep_turnover_rate_high": 0.27})
     >>> turnover_sentence(row, period=Period("2025", date(2025, 1, 1), date(2025, 12, 31)))
     '4 of on average 38 reps left in 2025: 10 % a year (likely between 3 % and 27 %).'
+    >>> turnover_sentence(row.assign(head_count=None), period=Period("2025", date(2025, 1, 1), date(2025, 12, 31)))
+    'When reps came and left is not recorded.'
     """
     row = table.iloc[0] if len(table) else None
+    if row is not None and words.is_missing(row["head_count"]):
+        return "When reps came and left is not recorded."
     if row is None or not row["head_count"] > 0:
         return f"No rep was in seat {period.when}, so how many leave cannot be told."
     likely = words.interval(row["rep_turnover_rate_low"], row["rep_turnover_rate_high"], "rate")

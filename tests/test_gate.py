@@ -81,7 +81,7 @@ BREAKS = [
     ("captions and scope", ' scope="col"', ""),
     ("contrast", "--so-quiet: #595959", "--so-quiet: #9a9a9a"),
     ("no NaN", 'so-tile-value">25', 'so-tile-value">nan'),
-    ("no NaN", "no clear change", "None"),
+    ("no NaN", 'so-tile-value">25\u00a0%', 'so-tile-value">None'),
     ("no NaN", 'd="M', 'd="M nan M'),
     ("no empty chart", "</main>", NEW_CHART.format(f'<svg role="img" aria-label="four words are here"></svg>{DATA}') + "</main>"),
     ("no empty chart", "</main>", NEW_CHART.format('<svg role="img" aria-label="four words are here"><path/></svg>') + "</main>"),

@@ -16,7 +16,7 @@ LARGEST, LARGEST_BEYOND_CHARTS = 500_000, 250_000  # bytes of any page; the samp
 STALE_DAYS = 31  # between the last recorded event and the end of what the page is about
 _LOADING = ("src", "srcset", "poster", "background", "data", "action", "formaction", "manifest", "xlink:href")
 _ACTIVE = ("script", "iframe", "object", "embed", "applet", "form", "base", "link", "frame")
-_NOT_A_NUMBER = re.compile(r"(?<![\w'’-])(?:nan|NaN|NaT|None|inf|<NA>|undefined)(?![\w'’-])")
+_NOT_A_NUMBER = re.compile(r"(?<![\w'’-])(?:nan|NaN|NaT|inf|<NA>|undefined)(?![\w'’-])|^None$")  # "None of" is English
 _MARKS = ("path", "circle", "rect", "line", "polyline", "polygon", "use", "image")
 
 
@@ -134,7 +134,7 @@ def _tables(read: BeautifulSoup) -> Iterator[str]:
 def _not_numbers(read: BeautifulSoup) -> Iterator[str]:
     places = read.select("td:not(.so-text), .so-tile-value, .so-tile-notes, .so-headline li, .so-chart-title, svg text")
     for place in places:
-        found = _NOT_A_NUMBER.search(place.get_text(" "))
+        found = _NOT_A_NUMBER.search(place.get_text(" ").strip())
         if found:
             yield f"'{found[0]}' in '{_cut(place.get_text(' ').strip())}'"
     for picture in read.find_all("svg"):
