@@ -10,8 +10,8 @@ reports: $(READY)  ## the quarterly pack from the built-in sample
 
 test: $(READY)  ## all tests, with reduced simulation counts
 	$(BIN)/ruff check --quiet salesops tests benchmarks
-	$(BIN)/python -m pytest
-	$(BIN)/python -m pytest --nbval-lax notebooks
+	export OMP_NUM_THREADS=1; $(BIN)/python -m pytest -n 2 --dist loadfile
+	export OMP_NUM_THREADS=1; $(BIN)/python -m pytest -n 2 --dist loadfile --nbval-lax notebooks
 
 lab: $(READY)  ## JupyterLab on the notebooks
 	$(BIN)/jupyter lab notebooks

@@ -16,6 +16,7 @@ from scipy.special import expit
 from salesops import win_chances, words
 from salesops.forecast_cases import Case
 from salesops.stats import repeated
+from salesops.stats.covariance import square_root
 from salesops.win_chances import Learnt
 
 DRAWS = 5_000
@@ -390,8 +391,7 @@ def _chances(learnt: Learnt, level: np.ndarray, random: np.random.Generator) -> 
     What is not known of the coefficients leaves the mean chance as estimated; a quarter's level does not, because
     quarters that go well gain more than those that go badly lose, and the estimates hold both.
     """
-    values, vectors = np.linalg.eigh(learnt.covariance)
-    root = vectors * np.sqrt(values.clip(0))
+    root = square_root(learnt.covariance)
     half = random.standard_normal((len(root), len(level) // 2))
     moved = learnt.columns @ (root @ np.hstack([half, -half]))
     odds = learnt.odds + level.mean()
