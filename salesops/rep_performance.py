@@ -2,9 +2,7 @@
 
 from datetime import date
 
-import numpy as np
 import pandas as pd
-from scipy.stats import binom
 
 from salesops import checks, pipeline, words
 from salesops.periods import Period
@@ -94,6 +92,24 @@ def named(table: pd.DataFrame, reps: pd.DataFrame) -> pd.DataFrame:
     return rows[["name", *table.columns]].reset_index(drop=True)
 
 
+def with_owner(table: pd.DataFrame, reps: pd.DataFrame) -> pd.DataFrame:
+    """A list of deals in its own order, with the names of their owners.
+
+    Examples
+    --------
+    >>> people = pd.DataFrame({"owner_id": ["U1", "U2"], "name": ["Zoe", "Ann"]})
+    >>> with_owner(pd.DataFrame({"opportunity_id": ["D3", "D1", "D2"], "owner_id": ["U1", "U9", None]}), people)
+      opportunity_id          owner owner_id
+    0             D3            Zoe       U1
+    1             D1             U9       U9
+    2             D2  unknown owner      NaN
+    """
+    name = _looked_up(table["owner_id"], reps, "owner_id", "name").fillna(table["owner_id"]).fillna(UNKNOWN)
+    shown = table.copy()
+    shown.insert(table.columns.get_loc("owner_id"), "owner", name.to_numpy())
+    return shown
+
+
 def team_of(owner: pd.Series, reps: pd.DataFrame) -> pd.Series:
     """The team of each owner; missing where it is not known.
 
@@ -130,71 +146,6 @@ def days_inside(first: pd.Series, last: pd.Series, period: Period) -> pd.Series:
     return (inside / _DAY + 1).clip(lower=0)
 
 
-def beyond_chance(rates: pd.DataFrame, *, min_n: int = checks.MIN_N, level: float = 0.998) -> pd.DataFrame:
-    """Which reps' win rates lie outside what chance gives around the rate of all together.
-
-    Exact binomial limits at the common rate: 99.8 % of equal reps lie inside, so that among
-    thirty equal reps fewer than one report in fifteen marks any.
-
-    Returns the rows of ``win_rate`` by owner with at least `min_n` deals, with the limits
-    ``chance_low`` and ``chance_high`` (0-1) and ``is_outside``.
-
-    References
-    ----------
-    Spiegelhalter (2005), Statist. Med. 24:1185-1202.
-
-    Examples
-    --------
-    >>> rates = pd.DataFrame({"owner_id": ["U1", "U2", "U3"], "n": [100, 100, 5], "won_count": [60, 20, 5]})
-    >>> beyond_chance(rates).round(2)[["owner_id", "chance_low", "chance_high", "is_outside"]]
-      owner_id  chance_low  chance_high  is_outside
-    0       U1        0.27         0.57        True
-    1       U2        0.27         0.57        True
-    """
-    checks.require_columns(rates, ["n", "won_count"])
-    total = rates["n"].sum()
-    common = rates["won_count"].sum() / total if total else np.nan
-    judged = rates[rates["n"] >= min_n].reset_index(drop=True)
-    tail = (1 - level) / 2
-    n, won = judged["n"], judged["won_count"]
-    is_outside = (binom.cdf(won, n, common) < tail) | (binom.sf(won - 1, n, common) < tail)
-    low, high = (binom.ppf(q, n, common) / n for q in (tail, 1 - tail))
-    return judged.assign(chance_low=low, chance_high=high, is_outside=is_outside)
-
-
-def headlines(
-    company: pd.DataFrame,
-    achievement: pd.DataFrame,
-    rates: pd.DataFrame,
-    *,
-    period: Period,
-    window: Period,
-    as_of: date,
-    who: str = "The company",
-) -> list[str]:
-    """The findings in sentences, most important first; no rep is named but the one whose own page it is.
-
-    Parameters
-    ----------
-    company, achievement
-        Of `quota_attainment` for the company, and of `quota_achievement`.
-    rates
-        Of ``win_rate`` by owner, in `window`.
-    period, window, as_of
-        Of attainment; of the win rates; and the last day used, which may lie inside `period`.
-    who
-        Whom the page is about; a page about one person compares nobody.
-    """
-    row = achievement.iloc[0]
-    if who != "The company" and row["n"] <= 1:
-        return [attainment_sentence(company, period, as_of, who=who)]
-    reached = f"{row['n_achieved']:.0f} of {row['n']:.0f} reps with a quota reached it."
-    unknown = "No rep has a quota in this period, so who reached it cannot be told."
-    attained = attainment_sentence(company, period, as_of, who=who)
-    differ = difference_sentence(rates, window)
-    return [attained, reached if row["n"] else unknown, differ]
-
-
 def attainment_sentence(company: pd.DataFrame, period: Period, as_of: date, *, who: str = "The company") -> str:
     """How much of its target the company won; `who` names whose page it is, where it is one's own.
 
@@ -203,6 +154,9 @@ def attainment_sentence(company: pd.DataFrame, period: Period, as_of: date, *, w
     >>> q3 = Period("2026Q3", date(2026, 7, 1), date(2026, 9, 30))
     >>> attainment_sentence(pd.DataFrame({"quota_attainment_rate": [0.907]}), q3, as_of=date(2026, 8, 1))
     'The company won 91 % of its bookings target so far in 2026Q3.'
+    >>> rate = pd.DataFrame({"quota_attainment_rate": [0.5]})
+    >>> attainment_sentence(rate, q3, as_of=date(2026, 10, 1), who="Ann Lee")
+    'Ann Lee won 50 % of the bookings target in 2026Q3.'
     """
     rate = company["quota_attainment_rate"].iloc[0]
     if words.is_missing(rate):
@@ -210,30 +164,9 @@ def attainment_sentence(company: pd.DataFrame, period: Period, as_of: date, *, w
         return f"There is no bookings target for {whose} in this period, so attainment cannot be told."
     so_far = "" if period.is_complete(as_of) else "so far "
     summed = int(company["n_quotas"].iloc[0]) if "n_quotas" in company else 0
-    asked = f"the sum of {summed} people's quotas" if summed > 1 else "its bookings target"
+    asked = f"{'its' if who == 'The company' else 'the'} bookings target"
+    asked = f"the sum of {summed} people's quotas" if summed > 1 else asked
     return f"{who} won {words.rate(rate)} of {asked} {so_far}{period.when}."
-
-
-def difference_sentence(rates: pd.DataFrame, window: Period) -> str:
-    """Whether reps win more or less often than luck explains; nobody is named.
-
-    Examples
-    --------
-    >>> q3 = Period("2026Q3", date(2026, 7, 1), date(2026, 9, 30))
-    >>> difference_sentence(pd.DataFrame({"owner_id": ["U1", "U2"], "n": [50, 60], "won_count": [15, 16]}), q3)
-    'The differences between the win rates of 2 reps in 2026Q3 are no larger than chance would make them.'
-    """
-    judged = beyond_chance(rates[rates["owner_id"].notna()])
-    when = window.when
-    if len(judged) < 2:
-        return f"Too few reps closed {checks.MIN_N} deals {when} to compare their win rates."
-    outside = int(judged["is_outside"].sum())
-    if outside == 0:
-        compared = f"The differences between the win rates of {len(judged)} reps {when}"
-        return f"{compared} are no larger than chance would make them."
-    verb = "has a win rate" if outside == 1 else "have win rates"
-    found = f"{outside} of {len(judged)} reps {verb} {when} that chance alone does not explain"
-    return f"{found}; deal mix and territory may."
 
 
 def credit_sentence(opportunities: pd.DataFrame, deals: pd.DataFrame, *, credit: str = "event") -> str:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from salesops import checks, evenings, pipeline, words
 from salesops.periods import Period
-from salesops.stats import decompose, totals
+from salesops.stats import decompose, proportions, totals
 
 _DAY = pd.Timedelta(days=1)
 _LACKING = "open deals, amounts or days to an end"
@@ -139,7 +139,8 @@ def velocity(tallied: pd.DataFrame, *, by: str | None = None, confidence: float 
         One row per period, in order, and group: ``period``, ``period_start``, ``period_end``, `by`,
         ``n_open``, ``n`` (ended), ``n_won``, ``n_timed`` (ended, days known); each with interval
         ``sales_velocity_amount`` and ``won_cycle_velocity_amount`` (a day), ``won_size_amount``, ``exit_days``,
-        ``won_exit_days``, ``ended_win_rate``; then ``booked_per_day_amount``, a record without interval.
+        ``won_exit_days``, ``win_rate`` (of `win_loss.win_rate`); then ``booked_per_day_amount``, a record without
+        interval.
         A velocity is missing where one of its factors is.
 
     Metrics
@@ -151,8 +152,6 @@ def velocity(tallied: pd.DataFrame, *, by: str | None = None, confidence: float 
         The same with the mean days of the won deals alone: the usual formula, too low where losing is quicker.
     booked_per_day_amount : amount_per_day, close_date, higher, -, is_won amount close_date
         Amount of the qualified deals won in the period, a day of it.
-    ended_win_rate : rate, closed, higher, n_won / n, is_won qualified_date
-        Won over won and lost (no-decision counted as lost) among the qualified deals that ended in the period.
     won_size_amount : amount, closed, higher, -, amount
         Mean amount of the qualified deals won in the period, those without an amount left out.
     exit_days : days, closed, lower, -, qualified_date close_date
@@ -171,9 +170,9 @@ def velocity(tallied: pd.DataFrame, *, by: str | None = None, confidence: float 
     ...     "company": range(10), "n_open": 10, "n": 4, "n_won": 1, "n_priced": 1, "won_amount": 20_000.0, "n_timed": 4,
     ...     "exit_days": 200.0, "n_won_timed": 1, "won_days": 80.0})
     >>> table = velocity(tallied)
-    >>> table[["ended_win_rate", "exit_days", "sales_velocity_amount", "booked_per_day_amount"]].round(2)
-       ended_win_rate  exit_days  sales_velocity_amount  booked_per_day_amount
-    0            0.25       50.0                10000.0                2173.91
+    >>> table[["win_rate", "exit_days", "sales_velocity_amount", "booked_per_day_amount"]].round(2)
+       win_rate  exit_days  sales_velocity_amount  booked_per_day_amount
+    0      0.25       50.0                10000.0                2173.91
     """
     keys = [*_PERIOD, "n_days", *([by] if by else [])]
     checks.require_columns(tallied, [*keys, "company", *_SUMS], where="tallied")
@@ -260,6 +259,7 @@ def sentence(
     currency: str = "",
     deals: str = "deals",
     min_n: int = checks.MIN_N,
+    brief: bool = False,
 ) -> str:
     """The pace, what was booked beside it, and what its change is made of, named only beyond chance.
 
@@ -277,6 +277,8 @@ def sentence(
         What the deals are called; see `pipeline.population_name`.
     min_n
         Fewest wins in a period.
+    brief
+        The pace and its change alone, as the title of a chart.
 
     Examples
     --------
@@ -291,6 +293,8 @@ def sentence(
     >>> print(sentence(table, change, now=q3, before=q2, currency="USD"))
     At the pace of 2026Q3 the open deals bring $45K a day (likely between $41K and $50K), while $44K a day was booked. \
 That is $6.0K more than in 2026Q2 (likely between $1.0K and $11K more): more open deals added $5.0K.
+    >>> sentence(table, change, now=q3, before=q2, currency="USD", brief=True)
+    'At the pace of 2026Q3 the open deals bring $45K a day, $6.0K more than in 2026Q2'
     """
     rows = table.set_index("period")
     few = [period for period in (now, before) if _n_won(rows, period) < min_n]
@@ -300,6 +304,9 @@ That is $6.0K more than in 2026Q2 (likely between $1.0K and $11K more): more ope
     if now in unknown:
         return f"A sales velocity cannot be told for {now.label}: {_LACKING} are not known."
     pace = _pace(rows.loc[now.label], now, currency, deals)
+    if brief:
+        head, total = pace.partition(" (")[0].partition(", while")[0], change.set_index("component").loc["total"]
+        return head if before in [*few, *unknown] else f"{head}, {_moved(total, before, currency)}"
     if before in few:
         return f"{pace} Too few to compare it with {before.label}: {_wins(rows, before)}."
     if before in unknown:
@@ -331,6 +338,14 @@ def _pace(row: pd.Series, period: Period, currency: str, deals: str) -> str:
     )
 
 
+def _moved(total: pd.Series, before: Period, currency: str) -> str:
+    if not total["is_named"]:
+        return f"no clear change from {before.label}"
+    gap = total["velocity_change_amount"]
+    side = "more" if gap > 0 else "less"
+    return f"{words.amount(abs(gap), currency, compact=True)} {side} than in {before.label}"
+
+
 def _change_words(change: pd.DataFrame, before: Period, currency: str) -> str:
     change = change.set_index("component")
     total, parts = change.loc["total"], change.drop(index="total")
@@ -345,7 +360,7 @@ def _change_words(change: pd.DataFrame, before: Period, currency: str) -> str:
     value, low, high = (total[f"velocity_change_amount{end}"] for end in ("", "_low", "_high"))
     side = "more" if value > 0 else "less"
     inside = words.interval(*sorted((abs(low), abs(high))), "amount", currency=currency) if low * high > 0 else ""
-    head = f"That is {words.amount(abs(value), currency, compact=True)} {side} than in {before.label}"
+    head = f"That is {_moved(total, before, currency)}"
     head = f"{head} ({inside} {side})" if inside else head
     return f"{head}: {listed}." if moved else f"{head}; which of its four factors moved it cannot be told."
 
@@ -428,6 +443,12 @@ def _parts(*factors: float) -> np.ndarray:
     return np.concatenate([[parts.sum()], parts])
 
 
+def _win_rate(n_won: int, n: int, confidence: float) -> totals.Interval:
+    """With the interval of `win_loss.win_rate`: the same figure reads the same on every page."""
+    low, high = proportions.wilson_interval(n_won, n, confidence)
+    return totals.Interval(n_won / n if n else np.nan, low[0], high[0], np.nan)
+
+
 def _figures(rows: pd.DataFrame, days: int, confidence: float) -> dict[str, float]:
     sums = _sums(rows)
     open_deals, win_rate, size, ending = _FACTORS.values()
@@ -439,8 +460,8 @@ def _figures(rows: pd.DataFrame, days: int, confidence: float) -> dict[str, floa
         "won_exit_days": {"won_days": 1, "n_won_timed": -1},
     }
     found = {name: totals.positive(*_figure(sums, powers), confidence=confidence) for name, powers in figures.items()}
-    found["ended_win_rate"] = totals.share(sums["n_won"], sums["n"], confidence=confidence)
     counts = {name: int(sums[name].sum()) for name in ("n_open", "n", "n_won", "n_timed")}
+    found["win_rate"] = _win_rate(counts["n_won"], counts["n"], confidence)
     limits = {
         f"{name}{end}": getattr(each, side)
         for name, each in found.items()

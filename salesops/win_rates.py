@@ -6,7 +6,6 @@ from itertools import pairwise
 
 import numpy as np
 import pandas as pd
-from scipy.stats import chi2
 
 from salesops import checks, pipeline, win_loss, words
 from salesops.periods import Calendar, Period, previous, same_position, year_before
@@ -135,45 +134,6 @@ def win_rates_by_dimension(
     known = [name for name in dimensions if name in closed.columns and closed[name].notna().any()]
     tables = [_by_group(closed, name, confidence) for name in known]
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=_LONG)
-
-
-def dimension_tests(rates: pd.DataFrame, *, min_n: int = checks.MIN_N) -> pd.DataFrame:
-    """Whether the groups of each dimension differ in win rate by more than chance: one test a dimension.
-
-    Pearson's chi-squared over the groups of at least `min_n` closed deals and, where it is large
-    enough, the rest together. A missing group is a group.
-
-    Parameters
-    ----------
-    rates
-        Of `win_rates_by_dimension`.
-    min_n
-        Smallest group compared by itself.
-
-    Returns
-    -------
-    DataFrame
-        One row per dimension: ``dimension``, ``n``, ``n_groups`` (compared), ``p_value`` (missing where there
-        are fewer than two groups, or only wins or losses).
-
-    References
-    ----------
-    Pearson (1900), Philosophical Magazine 50:157-175.
-
-    Examples
-    --------
-    >>> rates = pd.DataFrame({"dimension": "segment", "group": ["SMB", "Enterprise"], "n": [200, 100],
-    ...     "won_count": [30, 45]})
-    >>> dimension_tests(rates)[["dimension", "n_groups", "p_value"]].round(9)
-      dimension  n_groups       p_value
-    0   segment         2  1.500000e-08
-    """
-    checks.require_columns(rates, ["dimension", "n", "won_count"])
-    tests = [
-        {"dimension": name, "n": int(each["n"].sum())} | _homogeneity(each, min_n)
-        for name, each in rates.groupby("dimension", sort=False)
-    ]
-    return pd.DataFrame(tests, columns=["dimension", "n", "n_groups", "p_value"])
 
 
 def with_dimensions(
@@ -318,7 +278,7 @@ days of 2026Q2, and up 19 points from 5 % in those of 2025Q3.'
     if not now["n"]:
         return f"No {deals} were closed {when}."
     said = f"{when[0].upper()}{when[1:]} we won {words.rate(now['win_rate'])} of the {deals} closed"
-    said = f"{said} ({now['won_count']:,.0f} of {now['n']:,.0f})"
+    said = f"{said} ({words.number(now['won_count'])} of {words.number(now['n'])})"
     if now["n"] < min_n:
         return f"{said}: too few to compare."
     compared = [row for _, row in table.iloc[1:].iterrows() if row["n"] >= min_n]
@@ -345,18 +305,23 @@ def trend_sentence(trend: pd.DataFrame, *, each: str = "month") -> str:
     ...     "won_count": [12] * 8 + [30], "win_rate": [0.24] * 8 + [0.6], "centre_rate": 0.24, "limit_low_rate": 0.1,
     ...     "limit_high_rate": 0.4, "is_before": [True] * 8 + [False], "rule": [None] * 8 + ["outside"]})
     >>> trend_sentence(trend)
-    'The win rate of 2026-09 (60 %) lies above what chance gives around the 24 % of the first 8 months.'
+    'The win rate of 2026-09 (60 %) lies above what chance gives around the usual 24 %.'
     >>> trend_sentence(trend.assign(rule=None))
     'No month has a win rate outside what chance gives (9 looked at).'
     >>> trend_sentence(trend.assign(rule=[None] * 8 + ["run"]))
     'From 2026-09 on the win rate is higher than before: 60 % over 1 month, against 24 % until then.'
-    >>> trend_sentence(trend.assign(limit_low_rate=None, rule=None))
+    >>> trend_sentence(trend.assign(n=5, limit_low_rate=None, rule=None))
     'Too few deals are closed a month to say whether the win rate changes.'
+    >>> trend_sentence(trend.head(4).assign(limit_low_rate=None))
+    'Too few months have closed deals enough to say whether the win rate changes (4 of 4).'
     """
     trend = trend.reset_index(drop=True)
     judged = trend["limit_low_rate"].notna()
     if not judged.any():
-        return f"Too few deals are closed a {each} to say whether the win rate changes."
+        enough, changes = int((trend["n"] >= checks.MIN_N).sum()), "to say whether the win rate changes"
+        if not enough:
+            return f"Too few deals are closed a {each} {changes}."
+        return f"Too few {each}s have closed deals enough {changes} ({enough} of {len(trend)})."
     runs = trend.index[trend["rule"] == "run"]
     if len(runs):
         return _run_sentence(trend, runs, judged, each)
@@ -367,9 +332,9 @@ def trend_sentence(trend: pd.DataFrame, *, each: str = "month") -> str:
     sides = (outside["win_rate"] > outside["centre_rate"]).unique()
     side = "outside" if len(sides) > 1 else "above" if sides[0] else "below"
     listed = named[0] if len(named) == 1 else f"{', '.join(named[:-1])} and {named[-1]}"
-    centre, behind = words.rate(trend["centre_rate"].iloc[0]), int(trend["is_before"].sum())
+    centre = words.rate(trend["centre_rate"].iloc[0])
     subject = f"The win rate of {listed} lies" if len(named) == 1 else f"The win rates of {listed} lie"
-    return f"{subject} {side} what chance gives around the {centre} of the first {behind} {each}s."
+    return f"{subject} {side} what chance gives around the usual {centre}."
 
 
 def _moved(row: pd.Series) -> str:
@@ -395,17 +360,6 @@ def _by_group(closed: pd.DataFrame, name: str, confidence: float) -> pd.DataFram
     table = win_loss.win_rate(closed, by=name, confidence=confidence).merge(money, on=name, how="left")
     table.insert(0, "dimension", pd.Series(name, index=table.index, dtype="str"))
     return table.rename(columns={name: "group"})
-
-
-def _homogeneity(groups: pd.DataFrame, min_n: int) -> dict[str, float]:
-    large = groups[groups["n"] >= min_n][["won_count", "n"]].to_numpy(dtype=float)
-    rest = groups[groups["n"] < min_n][["won_count", "n"]].sum().to_numpy(dtype=float)
-    won, n = (np.vstack([large, rest]) if rest[1] >= min_n else large).T
-    common = won.sum() / n.sum() if len(n) else np.nan
-    if len(n) < 2 or not 0 < common < 1:
-        return {"n_groups": len(n), "p_value": np.nan}
-    statistic = ((won - n * common) ** 2 / (n * common * (1 - common))).sum()
-    return {"n_groups": len(n), "p_value": chi2.sf(statistic, len(n) - 1)}
 
 
 def _rounded(edge: float) -> float:

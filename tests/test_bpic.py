@@ -130,9 +130,7 @@ def test_the_last_month_s_open_cases_are_open(company, log):
         assert counts == [len(cases), goes_on.sum(), waits.sum(), waits.sum(), lost], stage
         assert goes_on.mean() - 1e-9 <= row["stage_conversion_rate"] <= goes_on.mean() + waits.mean() + 1e-9, stage
         n_open.append(waits.sum())
-    assert (
-        sum(n_open) == (final[log.groupby("case")["time"].max() >= "2012-02-15"] == "open").sum() or sum(n_open) > 100
-    )
+    assert sum(n_open) > 100, n_open
 
 
 def test_what_is_open_is_published(funnel, log):

@@ -156,13 +156,14 @@ def test_the_sample_company_against_a_plain_loop():
     table = conversion_trend.conversion_trend(
         conversion_trend.entries(visits, as_of=company.as_of, to="won", within_days=120), periods=periods
     )
-    known, time = {}, pd.Timedelta(days=120)
-    for (_, pipeline), stays in visits.groupby(["opportunity_id", "pipeline"]):
-        first, last = stays[stays["position"] == 1].head(1), stays.iloc[-1]
-        if len(first) and first["entered_at"].iloc[0] + time <= pd.Timestamp(company.as_of) + pd.Timedelta(days=1):
-            entered = first["entered_at"].iloc[0]
-            is_won = last["exit"] == "won" and last["exited_at"] <= entered + time
-            known.setdefault(pipeline, []).append((entered.date(), is_won))
+    stays, known, time = {}, {}, pd.Timedelta(days=120)
+    for row in visits.itertuples():
+        stays.setdefault((row.opportunity_id, row.pipeline), []).append(row)
+    for (_, pipeline), each in stays.items():
+        first, last = next((row for row in each if row.position == 1), None), each[-1]
+        if first and first.entered_at + time <= pd.Timestamp(company.as_of) + pd.Timedelta(days=1):
+            is_won = last.exit == "won" and last.exited_at <= first.entered_at + time
+            known.setdefault(pipeline, []).append((first.entered_at.date(), is_won))
     for row in table.itertuples():
         mine = [won for day, won in known[row.pipeline] if row.cohort_start <= day <= row.cohort_end]
         assert (row.n, row.n_converted) == (len(mine), sum(mine))
@@ -214,3 +215,5 @@ def test_the_sentence_to_a_win_names_the_pipeline_where_there_are_two():
         "From 2024Q4 to 2026Q2 the share of deals won within 30 days of entering One of new fell by 2 points a month "
         "(likely between 1 and 3); at the other stage there is no clear trend."
     )
+    flat = conversion_trend.sentence(table.assign(is_named=False), to="won")
+    assert flat == "There is no clear trend in the share of deals won, in any pipeline."

@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 
 import nbformat
+import pictures
 import pytest
 import readme
 import strip
@@ -94,6 +95,7 @@ MAY_IMPORT = dict.fromkeys(QUESTIONS, A_QUESTION) | {
     "activity_effect": FOUNDATION | {"candidates", "stats"},
     "hygiene": FOUNDATION | {"activity", "deal_rules", "pipeline", "stats"},
     "process": FOUNDATION | {"journey", "stats"},
+    "colleagues": FOUNDATION | {"pipeline", "stats"},
     "quotas": FOUNDATION | {"rep_performance"},
     "attainment": FOUNDATION | {"pipeline", "rep_performance", "quotas", "stats"},
     "attainment_findings": FOUNDATION,
@@ -104,7 +106,8 @@ MAY_IMPORT = dict.fromkeys(QUESTIONS, A_QUESTION) | {
     "engine": FOUNDATION | {"metrics", "crm", "report"},
     "cli": FOUNDATION | {"metrics", "crm", "report", "engine"},
     "__main__": {"cli"},
-    "__init__": set(),
+    "desk": set(),
+    "__init__": {"desk"},
 }
 
 
@@ -146,6 +149,41 @@ def test_modules_stay_short(path):
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 500
 
 
+def functions(path: Path) -> list[ast.FunctionDef]:
+    return [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.FunctionDef)]
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_functions_stay_short(path):
+    """The body, its docstring apart."""
+    lines = {}
+    for node in functions(path):
+        body = node.body[1:] if ast.get_docstring(node) is not None else node.body
+        lines[node.name] = body[-1].end_lineno - body[0].lineno + 1 if body else 0
+    assert {name: n for name, n in lines.items() if n > 45} == {}
+
+
+ASSERTING = ("assert_", "raises", "warns", "fail")  # of pytest, pandas and numpy
+
+
+def asserting(node: ast.FunctionDef, helpers: set[str]) -> bool:
+    """Whether it asserts, or calls what does."""
+    called = [each.func for each in ast.walk(node) if isinstance(each, ast.Call)]
+    names = {each.attr if isinstance(each, ast.Attribute) else getattr(each, "id", "") for each in called}
+    is_plain = any(isinstance(each, ast.Assert) for each in ast.walk(node))
+    return is_plain or any(name in helpers or name.startswith(ASSERTING) for name in names)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "tests").glob("test_*.py")), ids=lambda path: path.stem)
+def test_every_test_asserts(path):
+    found = functions(path)
+    helpers: set[str] = set()
+    while more := {node.name for node in found if asserting(node, helpers)} - helpers:
+        helpers |= more
+    idle = [node.name for node in found if node.name.startswith("test_") and not asserting(node, helpers)]
+    assert idle == []
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebooks_are_as_make_strip_leaves_them(path):
     assert strip.text(strip.stripped(nbformat.read(path, as_version=4))) == path.read_text(encoding="utf-8")
@@ -160,6 +198,15 @@ def test_every_command_of_the_readme_exists():
     text = readme.README.read_text(encoding="utf-8")
     targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     assert set(re.findall(r"\bmake (\w+)", text)) <= targets
+
+
+def test_the_readme_shows_every_page_and_pictures_stay_small():
+    shown = re.findall(r"!\[[^\]]{30,}\]\((docs/pictures/\w+\.png)\)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    kept = sorted((ROOT / "docs" / "pictures").iterdir())
+    assert sorted(shown) == [str(path.relative_to(ROOT)) for path in kept]
+    assert [path.stem for path in kept] == sorted(["index", *QUESTIONS]), "run: make pictures"
+    sizes = [path.stat().st_size for path in kept]
+    assert max(sizes) <= pictures.LARGEST and sum(sizes) <= pictures.LARGEST_TOGETHER
 
 
 def requirements() -> list[Requirement]:

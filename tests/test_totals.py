@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm, t
 
-from salesops.stats import proportions, totals
+from salesops.stats import totals
 
 SUMS = np.array([[2.0, 5.0, 1.0], [3.0, 1.0, 4.0], [1.0, 8.0, 2.0], [6.0, 2.0, 2.0]])
 
@@ -69,14 +69,3 @@ def test_no_spread_is_no_width():
     assert totals.difference(0.0, [0.0, 0.0])[:] == (0.0, 0.0, 0.0, 1.0)
     assert totals.difference(2.0, [0.0, 0.0]).p_value == 0
     assert np.isnan(totals.positive(0.0, [0.1, 0.1]).low)
-
-
-def test_shares():
-    found = totals.share([1, 0, 1, 1], [1, 1, 1, 1])  # each its own: a little less than Wilson of 3 in 4
-    low, high = proportions.wilson_interval(3 * 0.75, 3)
-    assert found[:3] == pytest.approx((0.75, low[0], high[0]))
-    related = totals.share([10, 0] * 20, [10, 10] * 20)
-    apart = totals.share([5] * 10 + [4, 6] * 15, [10] * 40)
-    assert related.high - related.low > 2 * (apart.high - apart.low)
-    assert totals.share([3, 4], [3, 4])[:2] == pytest.approx((1, proportions.wilson_interval(2, 2)[0][0]))
-    assert np.isnan(totals.share([0], [0])[:3]).all()

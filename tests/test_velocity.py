@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import t
 
-from salesops import checks, crm, evenings, velocity
+from salesops import checks, crm, evenings, velocity, win_loss
 from salesops.crm import model
 from salesops.periods import Period, quarter, trailing_quarters
 
@@ -80,7 +80,7 @@ def test_two_quarters_by_hand():
     """Q2: 3 open * 1/2 * 1000 / 60 = 25 a day; Q3: 2 open * 2/4 * 2000 / 50 = 40 a day."""
     table = velocity.velocity(tallied(COMPANY)).set_index("period")
     assert table[["n_open", "n", "n_won", "n_timed"]].to_numpy().tolist() == [[3, 2, 1, 2], [2, 4, 2, 4]]
-    assert table["ended_win_rate"].tolist() == [0.5, 0.5]
+    assert table["win_rate"].tolist() == [0.5, 0.5]
     assert table["won_size_amount"].tolist() == pytest.approx([1000, 2000])
     assert table["exit_days"].tolist() == pytest.approx([60, 50])
     assert table["won_exit_days"].tolist() == pytest.approx([40, 75])
@@ -160,12 +160,12 @@ def test_what_is_not_known_is_left_out_of_its_own_factor_only():
     ]
     row = velocity.velocity(tallied([*COMPANY, *more], periods=[Q3])).iloc[0]
     assert row[["n", "n_won", "n_timed"]].tolist() == [6, 3, 5]
-    assert row["won_size_amount"] == pytest.approx(2000) and row["ended_win_rate"] == 0.5
+    assert row["won_size_amount"] == pytest.approx(2000) and row["win_rate"] == 0.5
     assert row["exit_days"] == pytest.approx((200 + 31) / 5)
 
 
 def test_nothing_gives_missing_and_never_zero(no_deals, one_won, all_open):
-    figures = ["sales_velocity_amount", "won_cycle_velocity_amount", "ended_win_rate", "won_size_amount", "exit_days"]
+    figures = ["sales_velocity_amount", "won_cycle_velocity_amount", "win_rate", "won_size_amount", "exit_days"]
     for frame in (no_deals, all_open):
         row = velocity.velocity(tallied(frame, periods=[Q3])).iloc[0]
         assert row["n"] == 0 and row[figures].isna().all() and row["booked_per_day_amount"] == 0
@@ -178,6 +178,22 @@ def test_nothing_gives_missing_and_never_zero(no_deals, one_won, all_open):
     assert np.isnan(unpriced["booked_per_day_amount"]) and np.isnan(unpriced["sales_velocity_amount"])
 
 
+def test_the_win_rate_is_that_of_every_other_page():
+    more = [
+        one(None, "2026-07-05", "lost"),
+        one("2026-07-01", "2026-09-30", "no_decision"),
+        one("2026-03-01", "2026-04-01"),
+    ]
+    frame = deals([*COMPANY, *more])
+    usual = win_loss.win_rate_by_period(frame, [Q2, Q3], confidence=0.9)
+    table = velocity.velocity(tallied(frame), confidence=0.9)
+    limits = ["win_rate", "win_rate_low", "win_rate_high"]
+    assert (
+        table[["n", "n_won"]].to_numpy().tolist() == usual[["n", "won_count"]].to_numpy().tolist() == [[3, 2], [5, 2]]
+    )
+    assert table[limits].to_numpy() == pytest.approx(usual[limits].to_numpy(), rel=1e-12)
+
+
 def test_groups_have_rows_of_their_own_and_sum_to_all():
     rows = [row | {"segment": "SMB" if place % 2 else None} for place, row in enumerate(COMPANY)]
     rows.append(one("2026-04-02", "2026-05-02", segment="Large"))
@@ -187,7 +203,7 @@ def test_groups_have_rows_of_their_own_and_sum_to_all():
     for name in ("n_open", "n", "n_won"):
         assert table.groupby("period")[name].sum().tolist() == whole[name].tolist()
     large = table[table["segment"] == "Large"].set_index("period")
-    assert large["n"].tolist() == [1, 0] and np.isnan(large.loc["2026Q3", "ended_win_rate"])
+    assert large["n"].tolist() == [1, 0] and np.isnan(large.loc["2026Q3", "win_rate"])
 
 
 def test_a_period_under_way_ends_on_the_last_day():
@@ -204,10 +220,10 @@ def test_identities(rows):
     counted = tallied(frame)
     pd.testing.assert_frame_equal(frame, kept)
     table = velocity.velocity(counted)
-    factors = table["n_open"] * table["ended_win_rate"] * table["won_size_amount"] / table["exit_days"]
+    factors = table["n_open"] * table["win_rate"] * table["won_size_amount"] / table["exit_days"]
     both = table["sales_velocity_amount"].notna()
     assert table.loc[both, "sales_velocity_amount"].to_numpy() == pytest.approx(factors[both].to_numpy(), rel=1e-12)
-    for name in ("sales_velocity_amount", "ended_win_rate", "won_size_amount", "exit_days"):
+    for name in ("sales_velocity_amount", "win_rate", "won_size_amount", "exit_days"):
         known = table[[name, f"{name}_low", f"{name}_high"]].dropna()
         assert (known[f"{name}_low"] <= known[name] + 1e-12).all() and (
             known[name] <= known[f"{name}_high"] + 1e-12
@@ -303,7 +319,9 @@ def test_tallies_say_what_is_wrong(one_won):
 COMPONENTS = ["total", "open deals", "win rate", "deal size", "days to an end"]
 
 
-def said(values, clear, *, n_won=(60, 60), pace=(39e3, 45e3), spread=1e3, deals="qualified deals", limits=True):
+def said(
+    values, clear, *, n_won=(60, 60), pace=(39e3, 45e3), spread=1e3, deals="qualified deals", limits=True, **options
+):
     values = np.array(values, dtype=float)
     table = pd.DataFrame(
         {
@@ -324,7 +342,7 @@ def said(values, clear, *, n_won=(60, 60), pace=(39e3, 45e3), spread=1e3, deals=
             "is_named": [bool(each) for each in clear],
         }
     )
-    return velocity.sentence(table, change, now=Q3, before=Q2, currency="USD", deals=deals)
+    return velocity.sentence(table, change, now=Q3, before=Q2, currency="USD", deals=deals, **options)
 
 
 PACE = "At the pace of 2026Q3 the open qualified deals bring $45K a day (likely between $40K and $50K), while $44K a day was booked."
@@ -362,6 +380,14 @@ def test_the_sentence_with_too_few_or_unknown():
         "At the pace of 2026Q3 the open qualified deals bring $45K a day, while"
     )
     assert "the open deals bring" in said([0] * 5, [0] * 5, deals="deals")
+
+
+def test_the_title_is_the_pace_and_its_change():
+    head = "At the pace of 2026Q3 the open qualified deals bring $45K a day"
+    assert said([-6e3, 0, -6e3, 0, 0], (1, 0, 1, 0, 0), brief=True) == f"{head}, $6.0K less than in 2026Q2"
+    assert said([6e3, 6e3, 0, 0, 0], (0, 1, 0, 0, 0), brief=True) == f"{head}, no clear change from 2026Q2"
+    assert said([6e3] * 5, (1,) * 5, n_won=(3, 60), brief=True) == head
+    assert said([6e3] * 5, (1,) * 5, limits=False, brief=True) == f"{head}, $6.0K more than in 2026Q2"
 
 
 def test_the_sample_company_against_a_plain_count():

@@ -21,7 +21,8 @@ import pyarrow as pa
 
 from salesops import checks
 from salesops.crm import model, raw
-from salesops.crm.source import ENVIRONMENT, FILE, Source
+from salesops.crm.policy import ENVIRONMENT
+from salesops.crm.source import FILE, Source
 
 ENGINES = ("duckdb", "sqlite")
 SELECT_SECONDS = 600

@@ -175,7 +175,9 @@ _KEY_FORM = (
 )
 
 
-def _one_of(*allowed: str) -> Callable[[Any, str], str]:
+def one_of(*allowed: str) -> Callable[[Any, str], str]:
+    """A reader of a value that may only be one of these."""
+
     def choose(value: Any, where: str) -> str:
         if value not in allowed:
             raise checks.DataError(f"{where} must be one of {', '.join(allowed)}; found '{value}'.")
@@ -211,10 +213,10 @@ def _text(value: Any, where: str) -> str:
 
 
 _READERS: dict[str, tuple[str, Callable[[Any, str], Any]]] = {
-    "level": ("level", _one_of(*LEVELS)),
+    "level": ("level", one_of(*LEVELS)),
     "smallest_group": ("smallest_group", _group),
-    "activity": ("has_activity", lambda value, where: _one_of("on", "off")(value, where) == "on"),
-    "names": ("names", _one_of(*NAMES)),
+    "activity": ("has_activity", lambda value, where: one_of("on", "off")(value, where) == "on"),
+    "names": ("names", one_of(*NAMES)),
     "key": ("key", _key),
     "retention": ("retention_days", _number),
     "purpose": ("purpose", _text),

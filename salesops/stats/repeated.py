@@ -88,18 +88,6 @@ def log_odds(found: Fit, columns) -> np.ndarray:
     return np.asarray(columns, dtype=float) @ found.coefficients[1:] + found.coefficients[0]
 
 
-def variances(found: Fit, columns) -> np.ndarray:
-    """Variance of the log odds of each row, from the covariance over cases.
-
-    Examples
-    --------
-    >>> variances(Fit(np.array([0.0, 1.0]), np.eye(2), np.eye(2)), np.array([[0.0], [2.0]])).tolist()
-    [1.0, 5.0]
-    """
-    design = np.column_stack([np.ones(len(columns)), np.asarray(columns, dtype=float)])
-    return np.sum(design @ found.covariance * design, axis=1)
-
-
 def levels(expected, outcome, group, *, n_groups: int) -> Levels:
     """How much better or worse each group did than its rows' log odds said, all its rows together.
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import betainc, betaln, xlog1py, xlogy
 
-_POINTS, _FINE = 32, 96  # a side of the grid, and where the spread itself is asked for
+_POINTS = 32  # a side of the grid
 _FAR = 14.0  # log densities this far below the best hold nothing (e^-14)
 _REFINEMENTS = 8
 _LIGHT = 1e-5  # points this light beside the heaviest are left out
@@ -94,43 +94,10 @@ def mean_rates(successes, n) -> pd.DataFrame:
     )
 
 
-def between_groups(successes, n, confidence: float = 0.95) -> pd.DataFrame:
-    """How much the groups' true rates differ, and around which mean.
-
-    The spread of the rates seen is wider than this: it holds chance too. With few groups it
-    is hardly known, which its interval shows.
-
-    Returns
-    -------
-    DataFrame
-        One row: ``n`` (groups with a trial), ``mean`` and ``spread`` (posterior means of the groups' mean
-        and standard deviation, 0-1), each with ``_low`` and ``_high``; missing where there is no trial.
-
-    Examples
-    --------
-    >>> between_groups([30, 10, 40], [100, 50, 100]).round(2)
-       n  mean  mean_low  mean_high  spread  spread_low  spread_high
-    0  3  0.33      0.18       0.54    0.12        0.01          0.3
-    """
-    x, n = _counts(successes, n)
-    columns = [f"{name}{end}" for name in ("mean", "spread") for end in ("", "_low", "_high")]
-    if not n.sum():
-        return pd.DataFrame([dict.fromkeys(columns, np.nan)]).assign(n=0)[["n", *columns]]
-    grid = _posterior(x, n, _FINE)
-    tail = (1 - confidence) / 2
-    found = [
-        number
-        for values in (grid.mean, grid.spread)
-        for number in (grid.weight @ values, *_weighted_quantiles(values, grid.weight, [tail, 1 - tail]))
-    ]
-    return pd.DataFrame([[int((n > 0).sum()), *found]], columns=["n", *columns])
-
-
 class _Grid(NamedTuple):
     """Points of the beta distribution's two parameters, with their posterior weight."""
 
     mean: np.ndarray
-    spread: np.ndarray
     a: np.ndarray
     b: np.ndarray
     weight: np.ndarray
@@ -140,11 +107,11 @@ def _counts(successes, n) -> tuple[np.ndarray, np.ndarray]:
     return np.atleast_1d(successes).astype(float), np.atleast_1d(n).astype(float)
 
 
-def _posterior(x: np.ndarray, n: np.ndarray, points: int = _POINTS) -> _Grid:
+def _posterior(x: np.ndarray, n: np.ndarray) -> _Grid:
     """Weights on a grid that has been drawn in, step by step, to where the posterior lies."""
     box = np.array([[0.0, 1.0], [0.0, 1.0]])
     for _ in range(_REFINEMENTS):
-        sides = _midpoints(box, _POINTS)
+        sides = _midpoints(box)
         density = _log_density(x, n, *sides)
         held = density > density.max() - _FAR
         half = (box[:, 1] - box[:, 0]) / _POINTS
@@ -155,17 +122,17 @@ def _posterior(x: np.ndarray, n: np.ndarray, points: int = _POINTS) -> _Grid:
         if np.allclose(tight, box, atol=1e-9, rtol=0):
             break
         box = tight
-    mean, scale = _midpoints(box, points)
+    mean, scale = _midpoints(box)
     density = _log_density(x, n, mean, scale)
     weight = np.exp(density - density.max())
     kept = weight > _LIGHT
     mean, scale, weight = mean[kept], scale[kept], weight[kept] / weight[kept].sum()
     total = 1 / scale**2 - 1
-    return _Grid(mean, scale * np.sqrt(mean * (1 - mean)), mean * total, (1 - mean) * total, weight)
+    return _Grid(mean, mean * total, (1 - mean) * total, weight)
 
 
-def _midpoints(box: np.ndarray, points: int) -> tuple[np.ndarray, np.ndarray]:
-    steps = (np.arange(points) + 0.5) / points
+def _midpoints(box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    steps = (np.arange(_POINTS) + 0.5) / _POINTS
     mean, scale = np.meshgrid(*(low + (high - low) * steps for low, high in box), indexing="ij")
     return mean.ravel(), scale.ravel()
 
@@ -192,8 +159,3 @@ def _quantile(weight: np.ndarray, a: np.ndarray, b: np.ndarray, p: float) -> np.
             return moved
         at = moved
     return at
-
-
-def _weighted_quantiles(values: np.ndarray, weight: np.ndarray, probabilities: list[float]) -> np.ndarray:
-    order = np.argsort(values)
-    return np.interp(probabilities, np.cumsum(weight[order]) - weight[order] / 2, values[order])

@@ -10,8 +10,6 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import t as student
 
-from salesops.stats import proportions
-
 # Degrees of freedom even where one cluster makes nearly all of the spread: fewer widen such an interval without bound
 # and hold the truth no more often (benchmarks/velocity.py).
 _FEWEST = 5.0
@@ -115,25 +113,6 @@ def difference(value: float, influence, *, confidence: float = 0.95) -> Interval
     half = student.ppf((1 + confidence) / 2, freedom) * error
     size = abs(value) / error if error > 0 else np.inf if value else 0.0
     return Interval(value, value - half, value + half, float(2 * student.sf(size, freedom)))
-
-
-def share(successes, trials, *, confidence: float = 0.95) -> Interval:
-    """Share of all trials that succeed, from counts by cluster: Wilson's with the trials the variance is worth.
-
-    Examples
-    --------
-    >>> [round(float(number), 3) for number in share([1, 0, 2], [2, 1, 3])[:3]]
-    [0.5, 0.188, 0.812]
-    """
-    successes, trials = np.asarray(successes, dtype=float), np.asarray(trials, dtype=float)
-    n, m = trials.sum(), int((trials > 0).sum())
-    if not n:
-        return Interval(*[np.nan] * 4)
-    value = successes.sum() / n
-    variance = (((successes - value * trials) / n) ** 2).sum() * m / max(m - 1, 1)
-    worth = min(value * (1 - value) / variance, n) if variance > 0 else m
-    low, high = proportions.wilson_interval(value * worth, worth, confidence)
-    return Interval(value, low[0], high[0], np.nan)
 
 
 def of_factors(function: Callable[..., np.ndarray], factors: Sequence[float], influences) -> np.ndarray:
