@@ -2,9 +2,14 @@
 
 Text is plain: an ordinary space before ``%`` and a true minus sign. Nothing here
 decides whether a change is real; it is told by the interval of the difference.
+
+Sentences are English; numbers follow the locale of the source, which `crm.load` sets: en $1,234.5, de 1.234,5 $.
 """
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import date
 
 import pandas as pd
@@ -12,6 +17,8 @@ import pandas as pd
 MISSING = "—"
 NO_GROUP = "(none)"
 
+LOCALES = {"en": (".", ","), "de": (",", ".")}  # mark of decimals, mark of thousands
+_LOCALE: ContextVar[str] = ContextVar("locale", default="en")
 _SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥", "INR": "₹"}
 _UNIT_OF_SUFFIX = {
     "_per_day": "amount_per_day",
@@ -37,10 +44,18 @@ _ACRONYMS = {
     "mase": "MASE",
     "wape": "WAPE",
 }
-_NAMED = {"n": "n", "won_count": "Won", "lost_count": "Lost", "open_count": "Open"}
+_NAMED = {
+    "n": "n", "won_count": "Won", "lost_count": "Lost", "open_count": "Open",
+    "landing_amount": "Lands at", "bookings_target_amount": "Target", "target_probability": "Chance of the target",
+    "commit_amount": "Commit", "commit_probability": "Chance of the commit", "goal_probability": "Chance",
+    "quarter_win_probability": "Chance in the quarter", "deal_contribution_amount": "Adds on average",
+    "deal_swing_amount": "Swing if won", "is_must_win": "Must win", "series_forecast_amount": "Expected bookings",
+    "group_forecast_amount": "Expected bookings", "forecast_wape": "Typical miss",
+    "interval_coverage_rate_80": "Within the 80 % range",
+}  # fmt: skip
 _METHODS = {
-    "pipeline": "the pipeline model",
-    "stage_table": "the stage table",
+    "pipeline": "the deal-by-deal forecast",
+    "stage_table": "the stage-by-stage forecast",
     "category_history": "forecast categories",
     "length_of_sales_cycle": "length of the sales cycle",
     "run_rate": "run rate",
@@ -98,6 +113,52 @@ def value(number: object, unit: str | None, *, currency: str = "", compact: bool
     return _FORMS.get(unit, str)(number)
 
 
+@contextmanager
+def written_in(locale: str) -> Iterator[None]:
+    """Numbers as a locale writes them, as long as the block lasts.
+
+    Examples
+    --------
+    >>> with written_in("de"):
+    ...     amount(1234567, "EUR"), amount(-1234567, "USD", compact=True), ratio(2.414), rate(0.004), count(1234)
+    ('1.234.567 €', '−1,2M $', '2,41', '0,4 %', '1.234')
+    """
+    before = _LOCALE.set(locale)
+    try:
+        yield
+    finally:
+        _LOCALE.reset(before)
+
+
+def set_locale(locale: str) -> None:
+    """Numbers as a locale writes them from now on."""
+    _LOCALE.set(locale)
+
+
+def decimal_marks() -> tuple[str, str]:
+    """Marks of decimals and of thousands.
+
+    Examples
+    --------
+    >>> decimal_marks()
+    ('.', ',')
+    """
+    return LOCALES[_LOCALE.get()]
+
+
+def number(size: float, decimals: int = 0) -> str:
+    """A plain number with so many decimals.
+
+    Examples
+    --------
+    >>> number(1234.5, 1), number(12.0), number(-3)
+    ('1,234.5', '12', '−3')
+    """
+    if is_missing(size):
+        return MISSING
+    return _signed(size, abs(float(size)), decimals)
+
+
 def rate(number: float) -> str:
     """A share as a percentage; never 0 or 100 % unless it is exactly that.
 
@@ -110,12 +171,10 @@ def rate(number: float) -> str:
         return MISSING
     size = abs(float(number)) * 100
     if 0 < size < 0.05:
-        return f"{_sign(number, size)}<0.1 %"
+        return f"{_sign(number, size)}<{_text(0.1, 1)} %"
     if 99.95 <= size < 100:
-        return f"{_sign(number, size)}>99.9 %"
-    decimals = 1 if (0 < size < 0.95 or 99.5 <= size < 100) else 0
-    text = f"{size:,.{decimals}f}"
-    return f"{_sign(number, float(text.replace(',', '')))}{text} %"
+        return f"{_sign(number, size)}>{_text(99.9, 1)} %"
+    return f"{_signed(number, size, 1 if (0 < size < 0.95 or 99.5 <= size < 100) else 0)} %"
 
 
 def points(number: float, signed: bool = False) -> str:
@@ -129,8 +188,9 @@ def points(number: float, signed: bool = False) -> str:
     if is_missing(number):
         return MISSING
     size = abs(float(number)) * 100
-    text = f"{size:.1f}" if size < 0.95 else f"{size:,.0f}"
-    if float(text.replace(",", "")) == 0:
+    decimals = 1 if size < 0.95 else 0
+    text = _text(size, decimals)
+    if round(size, decimals) == 0:
         return "0 points"
     mark = ("−" if number < 0 else "+") if signed else ""
     return f"{mark}{text} {'point' if text == '1' else 'points'}"
@@ -149,9 +209,11 @@ def amount(number: float, currency: str = "", *, compact: bool = False) -> str:
     if is_missing(number):
         return MISSING
     size = abs(float(number))
-    text = _short(size) if compact else f"{size:,.0f}"
-    unit = _SYMBOLS.get(currency, f"{currency} " if currency else "")
-    return f"{'−' if number < 0 and text != '0' else ''}{unit}{text}"
+    text = _short(size) if compact else _text(size)
+    sign = "−" if number < 0 and text != "0" else ""
+    if _LOCALE.get() != "en":  # elsewhere the currency stands behind
+        return f"{sign}{text} {_SYMBOLS.get(currency, currency)}".rstrip()
+    return f"{sign}{_SYMBOLS.get(currency, f'{currency} ' if currency else '')}{text}"
 
 
 def duration(number: float, unit: str = "days") -> str:
@@ -178,9 +240,8 @@ def count(number: float) -> str:
     """
     if is_missing(number):
         return MISSING
-    number = float(number)
-    text = f"{abs(number):,.0f}" if number == round(number) or abs(number) >= 100 else f"{abs(number):,.1f}"
-    return _sign(number, float(text.replace(",", ""))) + text
+    size = abs(float(number))
+    return _signed(number, size, 0 if size == round(size) or size >= 100 else 1)
 
 
 def ratio(number: float) -> str:
@@ -193,8 +254,8 @@ def ratio(number: float) -> str:
     """
     if is_missing(number):
         return MISSING
-    text = f"{abs(number):.2f}" if abs(number) < 10 else f"{abs(number):,.1f}"
-    return _sign(number, float(text.replace(",", ""))) + text
+    size = abs(float(number))
+    return _signed(number, size, 2 if size < 10 else 1)
 
 
 def day(moment: object) -> str:
@@ -238,7 +299,10 @@ def bracket(low: float, high: float, unit: str) -> str:
     """
     if is_missing(low) and is_missing(high):
         return ""
-    ends = ["?" if is_missing(end) else value(end, unit, bare=True).replace(" %", "") for end in (low, high)]
+    ends = [
+        "?" if is_missing(end) else value(end, unit, bare=True).replace(" %", "").removesuffix(" a day")
+        for end in (low, high)
+    ]
     return "[" + ("–" if "−" not in "".join(ends) and "+" not in "".join(ends) else " to ").join(ends) + "]"
 
 
@@ -286,6 +350,8 @@ def change(
     word = "up" if now > before else "down"
     if unit in ("rate", "points"):
         moved = points(abs(now - before))
+        if moved == points(0):
+            return "unchanged"  # "up 0 points" would say two things
     elif before <= 0:
         return f"{word} from {'zero' if before == 0 else value(before, unit, compact=True)}{_judged(word, good)}"
     else:
@@ -300,8 +366,8 @@ def against(now: float, target: float, unit: str, *, low: float | None = None, h
     --------
     >>> against(0.26, 0.3, "rate"), against(0.26, 0.3, "rate", low=-0.1, high=0.02)
     ('4 points below target', 'no clear gap to target')
-    >>> against(1.2e6, 1.0e6, "amount"), against(5.0, 5.0, "count")
-    ('20 % above target', 'on target')
+    >>> against(1.2e6, 1.0e6, "amount"), against(5.0, 5.0, "count"), against(5.0, 0.0, "amount")
+    ('20 % above target', 'on target', 'above target')
     """
     said = change(now, target, unit, low=low, high=high)
     if said == "no clear change":
@@ -311,7 +377,8 @@ def against(now: float, target: float, unit: str, *, low: float | None = None, h
     side, _, moved = said.partition(" ")
     if side not in ("up", "down"):
         return f"{said} with target"
-    return f"{moved.removeprefix('from ')} {'above' if side == 'up' else 'below'} target"
+    beyond = "above target" if side == "up" else "below target"
+    return beyond if moved.startswith("from ") else f"{moved} {beyond}"  # of a target of zero there is no percentage
 
 
 def covers_zero(low: float | None, high: float | None) -> bool:
@@ -403,16 +470,24 @@ _FORMS = {"rate": rate, "points": points, "count": count, "ratio": ratio, "date"
 
 def _plain(number: float) -> str:
     size = abs(float(number))
-    text = f"{size:,.1f}" if size < 9.95 and f"{size:.1f}" != f"{round(size)}.0" else f"{size:,.0f}"
-    return _sign(number, float(text.replace(",", ""))) + text
+    return _signed(number, size, 1 if size < 9.95 and round(size, 1) != round(size) else 0)
 
 
 def _short(size: float) -> str:
     for scale, letter in ((1e9, "B"), (1e6, "M"), (1e3, "K")):
         if size >= 0.9995 * scale:
             scaled = size / scale
-            return f"{scaled:,.1f}{letter}" if scaled < 9.95 else f"{scaled:,.0f}{letter}"
-    return f"{size:,.0f}"
+            return f"{_text(scaled, 1 if scaled < 9.95 else 0)}{letter}"
+    return _text(size)
+
+
+def _signed(number: float, size: float, decimals: int) -> str:
+    return _sign(number, round(size, decimals)) + _text(size, decimals)
+
+
+def _text(size: float, decimals: int = 0) -> str:
+    """The one place where a number becomes text."""
+    return f"{size:,.{decimals}f}".translate(str.maketrans(".,", "".join(decimal_marks())))
 
 
 def _sign(number: float, shown: float) -> str:

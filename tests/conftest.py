@@ -5,12 +5,20 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import report_toys
+from hypothesis import settings
+from rep_toys import people
 
+from salesops import metrics
 from salesops.crm import model
 from salesops.periods import quarter
+from salesops.report import drawing
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared" / "data"
+
+settings.register_profile("house", deadline=None)  # the machine may be busy
+settings.load_profile("house")
 
 
 def deals(rows: list[dict]) -> pd.DataFrame:
@@ -59,6 +67,31 @@ def all_open():
 @pytest.fixture
 def missing_segment():
     return deals([{"segment": None}, {"segment": None, "outcome": "lost"}, {"segment": "SMB"}])
+
+
+@pytest.fixture
+def reps():
+    return people(
+        [
+            {"owner_id": "r1", "name": "Zoe"},
+            {"owner_id": "r2", "name": "Ann", "team": "West"},
+            {"owner_id": "m1", "name": "Max", "role": "manager", "team": "East"},
+        ]
+    )
+
+
+@pytest.fixture(scope="module")
+def vocabulary():
+    """The metrics of the page's toys in the place of the package's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(metrics, "registry", lambda: report_toys.REGISTRY)
+        yield
+
+
+@pytest.fixture
+def canvas():
+    with drawing.canvas(200) as axes:
+        yield axes
 
 
 def shared(name: str) -> Path:

@@ -103,6 +103,7 @@ def company(source: str = "sample", *, as_of: date | None = None, where: str = "
         data_through=date(2026, 9, 30),
         calendar=periods.Calendar(),
         currency="USD",
+        locale="en",
         source=Path(source).name,
         where=where,
         withheld={},

@@ -1,13 +1,16 @@
 """A small vocabulary, company and notebook, so that the page is tested without the questions."""
 
+import re
 from datetime import date
 from types import SimpleNamespace
+from xml.etree import ElementTree
 
 import nbformat
 import pandas as pd
 
 from salesops import metrics, periods, report
 
+SVG = "{http://www.w3.org/2000/svg}"
 Q3 = periods.quarter(date(2026, 9, 30))
 
 
@@ -48,12 +51,25 @@ def toy_metrics() -> None:
 REGISTRY = {metric.name: metric for metric in metrics.of(toy_metrics)}
 
 
+def picture(block) -> ElementTree.Element:
+    found = re.search(r"<svg.*?</svg>", block.html, re.DOTALL)[0]
+    return ElementTree.fromstring(found.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1))
+
+
+def texts(block) -> list[str]:
+    return ["".join(each.itertext()) for each in picture(block).iter(f"{SVG}text")]
+
+
+def alt(block) -> str:
+    return picture(block).get("aria-label")
+
+
 def company(**changes: object) -> SimpleNamespace:
     """What `crm.load` returns, as far as a page needs it."""
     usual = {
         "where": "amount > 10", "currency": "USD", "withheld": {}, "as_of": date(2026, 9, 30),
         "data_through": date(2026, 9, 30), "calendar": periods.Calendar(), "source": "toys", "notes": ["Read as CSV."],
-        "opportunities": pd.DataFrame({"opportunity_id": ["d1", "d2"]}), "policy": (), "hides": lambda _: False,
+        "opportunities": pd.DataFrame({"opportunity_id": ["d1", "d2"]}), "policy": (), "hides": lambda _: False, "is_one_person": False,
         "exclusions": pd.DataFrame({
             "table": ["opportunities"], "rule": ["no_id"], "field": ["opportunity_id"], "action": ["set_aside"],
             "n": [3], "examples": ["<b>row 1</b>"], "reason": ["has no id"],

@@ -86,10 +86,11 @@ def test_the_figures_file_has_the_agreed_shape(published):
     found = json.loads((published / "alpha.json").read_text(), parse_constant=pytest.fail)
     assert set(found) == {
         "schema", "report", "run_id", "as_of", "period", "parameters", "status", "inputs", "exclusions", "headlines",
-        "figures", "tiles", "tile_titles", "currency", "sections_left_out",
+        "figures", "tiles", "tile_titles", "currency", "locale", "sections_left_out",
         "code",
     }  # fmt: skip
-    assert found["schema"] == 1
+    assert (found["schema"], found["currency"], found["locale"]) == (1, "USD", "en")
+    assert json.loads((published / "alpha.run.json").read_text())["locale"] == "en"
     assert (found["report"], found["as_of"], found["status"]) == ("alpha", DAY, "ok")
     assert found["period"] == {"label": "2026Q3", "start": "2026-07-01", "end": DAY}
     assert found["parameters"]["as_of"] == DAY

@@ -1,36 +1,42 @@
 """A page that breaks a rule is not published: for each rule a page built to break it."""
 
+import copy
+import shutil
+
+import engine_toys
 import pandas as pd
 import pytest
-import report_toys as toys
 from report_toys import META, notebook, one, page, rates
 
-from salesops import metrics, report
+from salesops import crm, report, words
+from salesops.checks import SalesopsError
+from salesops.engine import execute, index, pages, plan, publish, run
 from salesops.report import agreement, contrast, gate
 
-
-@pytest.fixture(autouse=True, scope="module")
-def vocabulary():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(metrics, "registry", lambda: toys.REGISTRY)
-        yield
+pytestmark = pytest.mark.usefixtures("vocabulary")
+DAY = "2026-09-30"
 
 
 @pytest.fixture(scope="module")
-def good(vocabulary):  # noqa: ARG001
+def book(vocabulary):  # noqa: ARG001
+    """A notebook as executed, with one of each block."""
     shown = page()
-    return report.render(
-        notebook(
-            "# Win/loss\n\nAsked every quarter.",
-            shown,
-            shown.headline(["We won 25 % of 400 deals: no clear change."]),
-            shown.tiles([report.tile("Win rate", one(400, 0.25, 0.21, 0.29), "win_rate")]),
-            "## Where do we win?",
-            shown.chart.rate_dots(rates(), rate="win_rate", by="segment", title="SMB wins a quarter", overall=0.25),
-            shown.table(rates(), caption="Win rate by segment"),
+    return notebook(
+        "# Win/loss\n\nAsked every quarter.",
+        shown,
+        shown.headline(["We won 25 % of 400 deals: no clear change."]),
+        shown.tiles(
+            [report.tile("Win rate", one(400, 0.25, 0.21, 0.29), "win_rate", prior=one(400, 0.15, 0.11, 0.19))]
         ),
-        META,
+        "## Where do we win?",
+        shown.chart.rate_dots(rates(), rate="win_rate", by="segment", title="SMB wins 25 % this quarter", overall=0.25),
+        shown.table(rates(), caption="Win rate by segment"),
     )
+
+
+@pytest.fixture(scope="module")
+def good(book):
+    return report.render(book, META)
 
 
 def content(**changes):
@@ -40,7 +46,7 @@ def content(**changes):
         "figures": [figure],
         "period": {"label": "2026Q3", "start": "2026-07-01", "end": "2026-09-30"},
         "as_of": "2026-09-30",
-        "data_through": "2026-09-29",
+        "data_through": "2026-09-30",
         "currency": "USD",
     }
     return usual | changes
@@ -54,47 +60,211 @@ def test_a_good_page_breaks_no_rule(good):
     assert gate.faults(good, content()) == []
 
 
-NEW_CHART = '<figure class="so-chart"><p class="so-chart-title">A gap</p><p class="so-chart-subtitle">m</p>{}</figure>'
-DATA = "<table><caption>d</caption><tbody><tr><td>1</td></tr></tbody></table>"
+NEW_CHART = (
+    '<figure class="so-chart"><p class="so-chart-title">A gap</p><p class="so-chart-subtitle">m</p>{}</figure></main>'
+)
+BOX = '<div role="region" tabindex="0" aria-label="d"><table><caption>d</caption>{}</table></div>'
+DATA = BOX.format('<tr><th scope="col">n</th></tr><tbody><tr><td>1</td></tr></tbody>')
+EMPTY = DATA.replace("<td>1</td>", "<td>—</td>")
+SAID = '<svg role="img" aria-label="{}">{}</svg>'
+FOUR = "four words are here"
+PATH = "<path/>"
 BREAKS = [
     ("nothing from outside", "</main>", '<img src="https://example.com/a.png" alt="a picture of four words"></main>'),
+    ("nothing from outside", "</main>", '<img srcset="a.png 2x" alt="a picture of four words"></main>'),
     ("nothing from outside", "</style>", "@import 'other.css';</style>"),
+    ("nothing from outside", "</style>", "@IMPORT 'other.css';</style>"),
     ("nothing from outside", "</style>", "p { background: url(https://example.com/a.png) }</style>"),
+    ("nothing from outside", "</style>", "p { background: URL( 'a.png') }</style>"),
+    ("nothing from outside", "</style>", "p { background: image-set('a.png' 1x) }</style>"),
     ("nothing from outside", "</main>", '<p style="background:url(//example.com/x)">x</p></main>'),
+    ("nothing from outside", "</main>", '<svg aria-hidden="true"><rect fill="url(a.svg#b)"/></svg></main>'),
     ("nothing from outside", "<title>", '<meta http-equiv="refresh" content="0;url=https://example.com"><title>'),
     ("nothing from outside", "</main>", '<svg aria-hidden="true"><use href="other.svg#a"/></svg></main>'),
+    ("nothing from outside", "</main>", '<svg aria-hidden="true"><feImage href="a.png"/></svg></main>'),
+    ("nothing from outside", "</main>", '<a href="#content" ping="https://example.com">x</a></main>'),
     ("no code", "</main>", "<script>alert(1)</script></main>"),
     ("no code", "<title>", '<link rel="stylesheet" href="#x"><title>'),
     ("no code", "<p", '<p onclick="x()"'),
     ("no code", "</main>", '<p><a href=" javascript:x()">x</a></p></main>'),
+    ("no code", "</main>", '<p><a href="java\tscript:x()">x</a></p></main>'),
+    ("no code", "</main>", '<p><a href="data:text/html,x">x</a></p></main>'),
+    ("no code", "</main>", '<svg aria-hidden="true"><set attributeName="href" to="x"/></svg></main>'),
     ("no code", "</main>", '<div class="highlight"><pre>import pandas</pre></div></main>'),
+    ("no code", "</main>", "<p>&lt;salesops.Page object at 0x7f3a&gt;</p></main>"),
+    ("no code", "</main>", "<pre>Traceback (most recent call last)</pre></main>"),
     ("pictures in words", 'role="img"', 'role="img" aria-label="" '),
-    ("pictures in words", "</main>", NEW_CHART.format(f'<svg role="img" aria-label="A gap"><path/></svg>{DATA}') + "</main>"),
+    ("pictures in words", "</main>", '<img alt="chart"></main>'),
+    ("pictures in words", "</main>", NEW_CHART.format(SAID.format("A gap", PATH) + DATA)),
+    ("pictures in words", "</main>", NEW_CHART.format(f"{SAID.format('a Gap: of its own', PATH)}{DATA}").replace("A gap", "A gap of its own.")),
+    ("pictures in words", "</main>", f'<svg aria-label="{FOUR}"></svg></main>'),
     ("headings in order", '<h2 id="where', '<h4>too deep</h4><h2 id="where'),
     ("headings in order", "</main>", "<h1>another</h1></main>"),
     ("headings in order", "</main>", "<h2> </h2></main>"),
+    ("headings in order", "<header", "<h2>before</h2><header"),
     ("names and links", "</main>", '<p id="content">x</p></main>'),
     ("names and links", "</main>", '<a href="#nowhere">x</a></main>'),
     ("names and links", ' lang="en"', ""),
     ("names and links", "<title>Win/loss</title>", "<title> </title>"),
+    ("names and links", "</main>", "</main><main></main>"),
+    ("names and links", '<a class="so-skip" href="#content">Skip to content</a>', ""),
+    ("names and links", "</main>", '<h2 id="unlisted">x</h2></main>'),
+    ("names and links", "width=device-width", "width=1200"),
     ("captions and scope", "<caption>", "<caption hidden></caption><caption>"),
     ("captions and scope", ' scope="col"', ""),
+    ("captions and scope", "</main>", BOX.format("<tr><td>1</td></tr>") + "</main>"),
+    ("captions and scope", 'role="region" tabindex="0"', ""),
     ("contrast", "--so-quiet: #595959", "--so-quiet: #9a9a9a"),
+    ("contrast", "</main>", '<p style="color: #777">x</p></main>'),
+    ("contrast", "</main>", '<svg aria-hidden="true"><text fill="#BFBFBF">x</text></svg></main>'),
     ("no NaN", 'so-tile-value">25', 'so-tile-value">nan'),
     ("no NaN", 'so-tile-value">25\u00a0%', 'so-tile-value">None'),
     ("no NaN", 'd="M', 'd="M nan M'),
-    ("no empty chart", "</main>", NEW_CHART.format(f'<svg role="img" aria-label="four words are here"></svg>{DATA}') + "</main>"),
-    ("no empty chart", "</main>", NEW_CHART.format('<svg role="img" aria-label="four words are here"><path/></svg>') + "</main>"),
-    ("no empty chart", 'class="so-chart-title">SMB wins a quarter', 'class="so-chart-title">'),
+    ("no NaN", "</main>", '<p class="so-note">of inf deals</p></main>'),
+    ("no NaN", "</main>", NEW_CHART.format(SAID.format("from 1 to nan %", PATH) + DATA)),
+    ("no NaN", 'so-chart-subtitle">', 'so-chart-subtitle">NaT, '),
+    ("no NaN", "<td>", "<td>&lt;NA&gt; "),
+    ("no empty chart", "</main>", NEW_CHART.format(SAID.format(FOUR, "") + DATA)),
+    ("no empty chart", "</main>", NEW_CHART.format(SAID.format(FOUR, PATH))),
+    ("no empty chart", "</main>", NEW_CHART.format(SAID.format(FOUR, PATH) + EMPTY)),
+    ("no empty chart", 'class="so-chart-title">SMB wins 25\u00a0% this quarter', 'class="so-chart-title">'),
     ("size", "</main>", "<p>" + "long " * 60_000 + "</p></main>"),
-    ("size", "</main>", NEW_CHART.format("<i>" + "x" * 600_000 + "</i>") + "</main>"),
+    ("size", "</main>", NEW_CHART.format("<i>" + "x" * 600_000 + "</i>")),
+    ("sentences agree", 'class="so-chart-title">SMB wins 25', 'class="so-chart-title">SMB wins 26'),
+    ("sentences agree", "vs 2026Q2: up", "vs 2026Q2: down"),
+    ("freshness", "<dt>Data through</dt>", "<dt>Data</dt>"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("rule", "found", "instead"), BREAKS)
 def test_each_rule_is_broken_alone(good, rule, found, instead):
-    assert found in good, "the good page has changed: break it elsewhere"
-    assert broken(good.replace(found, instead, 1), content()) == {rule}
+    assert broken(altered(good, found, instead), content()) == {rule}
+
+
+def altered(page, found, instead):
+    """The page broken in one place; a no-break space may be written as one or as its name."""
+    named = found.replace("\u00a0", "&nbsp;")
+    assert found in page or named in page, "the good page has changed: break it elsewhere"
+    return page.replace(found if found in page else named, instead, 1)
+
+
+def publishing(monkeypatch, tmp_path, executed, alter=lambda page: page):
+    """A run that ends with this executed notebook and this page: its exit code and what it told."""
+    engine_toys.notebook(tmp_path / "root" / "notebooks" / "toy.ipynb")
+    render = report.render
+    with monkeypatch.context() as patch:
+        patch.setattr(crm, "load", engine_toys.company)
+        patch.setattr(execute, "execute", lambda *_, **__: execute.Execution(copy.deepcopy(executed)))
+        patch.setattr(report, "render", lambda *parts: alter(render(*parts)))
+        told = []
+        code = run.run(plan.Request(root=tmp_path / "root", out=tmp_path / "out", reports=("toy",)), told.append)
+    return code, "\n".join(told)
+
+
+def files(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "index.html"}
+
+
+@pytest.fixture(scope="module")
+def published(book, tmp_path_factory):
+    """A site with the good page."""
+    folder = tmp_path_factory.mktemp("published")
+    with pytest.MonkeyPatch.context() as patch:
+        assert publishing(patch, folder, book) == (0, f"toy: ok, {folder / 'out' / DAY / 'toy'}.html")
+    return folder
+
+
+@pytest.mark.parametrize(("rule", "found", "instead"), BREAKS)
+def test_a_page_that_breaks_a_rule_is_not_published_and_the_reason_is_printed(
+    book, published, tmp_path, monkeypatch, rule, found, instead
+):
+    shutil.copytree(published, tmp_path, dirs_exist_ok=True, symlinks=True)
+    before = files(tmp_path / "out" / DAY)
+    code, told = publishing(monkeypatch, tmp_path, book, lambda page: altered(page, found, instead))
+    assert code == 1
+    assert f"toy failed: toy.ipynb\n  outside its cells\n  toy: not fit to be published: {rule}: " in told
+    after = files(tmp_path / "out" / DAY)
+    assert set(after) - set(before) == {"toy.failed.html", "toy.failed.ipynb"}
+    assert {name: after[name] for name in before} == before, "the last good report has changed"
+    assert not list((tmp_path / "out").glob(".staging-*"))
+    reason = told.partition("published: ")[2].split("\n")[0]
+    shown = report.faults((tmp_path / "out" / DAY / "toy.failed.html").read_text(), largest=pages.LISTS)
+    assert [fault for fault in shown if fault.rule != "no code"] == []
+    assert reason.split("'")[0].split("<")[0] in (tmp_path / "out" / DAY / "toy.failed.html").read_text()
+    assert "last run failed" in (tmp_path / "out" / "index.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("sentence", "reason"),
+    [
+        ("We won 26 % of 400 deals.", "26 % is not among the figures"),
+        ("The rate rose 10 points, from 25 % to 15 % (25 % to 15 %).", "rose 10 points, from 25 % to 15 %"),
+        ("We won 25 % of the deals (10 of 400).", "25 %, which is not 10 of 400"),
+        ("", "the page says nothing in a sentence"),
+    ],
+)
+def test_a_sentence_that_its_figures_do_not_bear_out_is_not_published(book, tmp_path, monkeypatch, sentence, reason):
+    wrong = copy.deepcopy(book)
+    (said,) = [
+        output.metadata["salesops"]
+        for cell in wrong.cells
+        for output in cell.get("outputs", [])
+        if "headlines" in output.metadata["salesops"]
+    ]
+    said["headlines"] = [sentence] if sentence else []
+    code, told = publishing(monkeypatch, tmp_path, wrong)
+    assert code == 1 and "sentences agree" in told and reason in told
+    assert set(files(tmp_path / "out" / DAY)) == {"toy.failed.html", "toy.failed.ipynb"}
+
+
+def test_stale_data_are_not_published(book, tmp_path, monkeypatch):
+    def company(*arguments, read=engine_toys.company, **options):
+        found = read(*arguments, **options)
+        found.data_through = found.data_through.replace(month=8, day=15)
+        return found
+
+    monkeypatch.setattr(engine_toys, "company", company)
+    code, told = publishing(monkeypatch, tmp_path, book)
+    assert code == 1
+    assert "freshness: the data end on 15 August 2026, 46 days before 30 September 2026. Export anew" in told
+    assert set(files(tmp_path / "out" / DAY)) == {"toy.failed.html", "toy.failed.ipynb"}
+
+
+def test_a_list_of_deals_that_breaks_a_rule_takes_its_report_with_it(book, tmp_path, monkeypatch):
+    drawn = pages.render
+    wrong = {"deals": "<script>x</script>"}
+    monkeypatch.setattr(pages, "render", lambda name, *rest, **facts: drawn(name, *rest, **facts) + wrong.get(name, ""))
+    code, told = publishing(monkeypatch, tmp_path, book)
+    assert code == 1
+    assert "toy, its lists of deals: not fit to be published: no code: <script> stands on the page." in told
+    assert set(files(tmp_path / "out" / DAY)) == {"toy.failed.html", "toy.failed.ipynb"}
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "reason"),
+    [
+        ("dates", "<script>x</script>", "no code: <script> stands on the page"),
+        ("index", '<a href="gone.html">x</a>', "names and links: a link leads to gone.html, which is not there"),
+        ("dates", '<img src="x.png" aria-hidden="true">', "nothing from outside: <img src> loads x.png"),
+    ],
+)
+def test_an_index_that_breaks_a_rule_does_not_take_the_place_of_the_last(published, monkeypatch, name, wrong, reason):
+    out, drawn = published / "out", pages.render
+    before = {path: path.read_bytes() for path in out.rglob("index.html")}
+    assert len(before) == 2
+    monkeypatch.setattr(
+        pages, "render", lambda which, *rest, **facts: drawn(which, *rest, **facts) + (wrong if which == name else "")
+    )
+    with publish.staging(out) as staged, pytest.raises(SalesopsError, match="not fit to be published: ") as fault:
+        index.write(out, staged)
+    assert reason in str(fault.value)
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_an_index_that_has_not_changed_is_left_alone(published, monkeypatch):
+    monkeypatch.setattr(report, "faults", lambda *_, **__: pytest.fail("it was checked again"))
+    with publish.staging(published / "out") as staged:
+        index.write(published / "out", staged)
 
 
 @pytest.mark.parametrize(
@@ -103,19 +273,45 @@ def test_each_rule_is_broken_alone(good, rule, found, instead):
         ("sentences agree", {"headlines": ["We won 26 % of 400 deals."]}),
         ("sentences agree", {"headlines": ["We won 25 % of 401 deals."]}),
         ("sentences agree", {"headlines": ["The rate rose 4 points (25 % to 21 %)."]}),
+        ("sentences agree", {"headlines": []}),
         ("freshness", {"data_through": "2026-08-15"}),
+        ("freshness", {"data_through": None}),
+        ("freshness", {"as_of": None}),
     ],
 )
 def test_what_the_page_says_is_checked_against_the_figures(good, rule, changes):
     assert broken(good, content(**changes)) == {rule}
 
 
-def test_old_data_serve_an_old_period(good):
-    assert gate.faults(good, content(as_of="2027-03-31")) == []
-    running = content(
-        as_of="2026-09-20", data_through="2026-08-15", period={"label": "all", "start": None, "end": None}
-    )
-    assert [fault.rule for fault in gate.faults(good, running)] == ["freshness"]
+def late(good, as_of, through, period):
+    """The reasons where a page says these days."""
+    first, second, rest = good.split("<dd>30 September 2026</dd>", 2)
+    shown = f"{first}<dd>{words.day(as_of)}</dd>{second}<dd>{words.day(through)}</dd>{rest}"
+    return [fault.message for fault in gate.faults(shown, content(as_of=as_of, data_through=through, period=period))]
+
+
+QUARTER = {"label": "2026Q3", "start": "2026-07-01", "end": "2026-09-30"}
+WEEK = {"label": "2026W39", "start": "2026-09-21", "end": "2026-09-27"}
+ALL = {"label": "all", "start": None, "end": None}
+
+
+@pytest.mark.parametrize(
+    ("as_of", "through", "period", "days"),
+    [
+        ("2027-03-31", "2026-09-29", QUARTER, None),  # old data serve an old period
+        ("2026-09-30", "2026-08-30", QUARTER, None),
+        ("2026-09-30", "2026-08-29", QUARTER, 32),
+        ("2026-08-20", "2026-07-19", QUARTER, 32),  # of a running period only what is over counts
+        ("2026-09-30", "2026-09-20", WEEK, None),
+        ("2026-09-30", "2026-09-19", WEEK, 8),  # a week without one day of its own
+        ("2026-09-20", "2026-08-15", ALL, 36),
+        ("2026-09-20", "2026-10-15", ALL, None),  # the data know more than was asked
+    ],
+)
+def test_how_old_data_may_be(good, as_of, through, period, days):
+    found = late(good, as_of, through, period)
+    assert len(found) == (days is not None)
+    assert days is None or f", {days} days before " in found[0]
 
 
 def test_names_from_the_data_are_no_numbers():

@@ -14,16 +14,11 @@ import pytest
 import report_toys as toys
 from report_toys import META, notebook, one, page, rates
 
-from salesops import checks, metrics, report
+from salesops import checks, report
 from salesops.report import changes, figures, tables
 from salesops.stats import proportions
 
-
-@pytest.fixture(autouse=True, scope="module")
-def vocabulary():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(metrics, "registry", lambda: toys.REGISTRY)
-        yield
+pytestmark = pytest.mark.usefixtures("vocabulary")
 
 
 class Outline(HTMLParser):
@@ -106,6 +101,15 @@ def test_contents_lead_to_every_section_and_ids_are_unique(html):
     targets = [each["href"][1:] for each in outline.all("a") if each["href"].startswith("#")]
     assert len(ids) == len(set(ids)) and set(targets) <= set(ids)
     assert {"where-do-we-win", "appendix-definitions", "run-record"} <= set(targets)
+
+
+def test_contents_name_the_findings_first_and_the_appendix_apart():
+    html = report.render(notebook("# A title", "## Where?", "## Appendix: a & b", "## Why?"), META)
+    listed = re.search(r"<nav.*?</nav>", html, flags=re.DOTALL)[0]
+    assert re.findall(r'<a href="#([^"]+)">([^<]+)</a>|<p[^>]*>(\w+)</p>', listed) == [
+        ("where", "Where?", ""), ("why", "Why?", ""), ("", "", "Appendix"),
+        ("appendix-a-b", "a &amp; b", ""), ("run-record", "Run record", ""),
+    ]  # fmt: skip
 
 
 def test_two_sections_of_one_name_have_two_ids():
@@ -212,6 +216,9 @@ def test_definitions_come_from_the_docstring():
     assert "Win rate win_rate" in said and "Won over closed, by count." in said
     assert "win_rate = won_count ÷ n; unit: rate; clock: closed; higher is better." in said
     assert "win_rate = won / closed, always." in said and "Source: Wilson (1927)." in said and "`" not in said
+    shown, _, folded = page().definitions(toys.toy_metrics).html.partition("<details>")
+    assert "Won over closed, by count." in shown and "win_rate = won_count ÷ n" in shown and "always" not in shown
+    assert "<summary>How it is worked out: Win rate</summary>" in folded and folded.count("Wilson (1927)") == 1
 
 
 def test_exclusions_list_every_row_with_notes_and_what_is_withheld():
@@ -254,7 +261,9 @@ def test_twelve_rows_are_shown_and_all_are_figures_and_csv():
 
 
 def test_a_csv_has_the_columns_shown_and_so_many_rows():
-    many = pd.DataFrame({"owner": [f"r{number}" for number in range(200)], "n": 50, "win_rate": 0.51234567, "p_value": 0.3})
+    many = pd.DataFrame(
+        {"owner": [f"r{number}" for number in range(200)], "n": 50, "win_rate": 0.51234567, "p_value": 0.3}
+    )
     shown = page().table(many, caption="By owner", shown=["owner", "win_rate"])
     text = unescape(unquote(shown.html))
     assert "owner,win_rate\nr0,0.5123\n" in text and "r119,0.5123" in text and "r120," not in text
@@ -482,6 +491,29 @@ def test_an_estimate_that_is_no_metric_is_refused_by_name():
             tables.table(rows, caption="By segment")
     plain = frame.drop(columns=["luck_rate_low", "luck_rate_high"])
     assert "Luck rate" in tables.table(plain, caption="By segment").html
+
+
+def test_a_bar_in_a_cell_is_its_value_on_the_scale_of_the_column():
+    frame = pd.DataFrame({"step": list("abc"), "n": [40, 10, 0], "win_rate": [0.5, None, 0.25],
+                          "win_rate_low": [0.4, None, 0.1], "win_rate_high": [0.6, None, 0.3]})  # fmt: skip
+    block = page().table(frame, caption="t", bars=["n", "win_rate"])
+    cells = re.findall(r"<td>(.*?)</td>", block.html)
+    widths = [re.findall(r'rect x="([\d.]+)" width="([\d.]+)"', cell) for cell in cells]
+    assert widths == [[("0", "72")], [("0", "60")], [("0", "18")], [], [("0", "0")], [("0", "30")]]
+    assert "M48 5H72" in cells[1] and "path" not in cells[0] and "<rect" not in cells[3]
+    assert block.text == page().table(frame, caption="t").text and 'aria-hidden="true"' in cells[0]
+
+
+def test_a_bar_below_zero_ends_at_zero():
+    frame = pd.DataFrame({"moved": [30.0, -10.0]})
+    drawn = [tables.bar(row, "moved", frame) for row in frame.to_dict("records")]
+    assert 'x="18" width="54"' in drawn[0] and 'x="0" width="18"' in drawn[1]
+    assert "rect" not in tables.bar({"moved": None}, "moved", pd.DataFrame({"moved": [None, None]}))
+
+
+def test_bars_of_a_column_that_is_not_there_are_refused():
+    with pytest.raises(checks.DataError, match="nowhere"):
+        page().table(rates(), caption="t", bars=["nowhere"])
 
 
 def test_a_section_nobody_asked_for_is_no_gap():

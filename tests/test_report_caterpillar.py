@@ -6,40 +6,13 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 import pytest
-import report_toys as toys
 from matplotlib.collections import PathCollection
-from report_toys import page
+from report_toys import SVG, alt, page, picture, texts
 
-from salesops import checks, metrics
-from salesops.report import caterpillar, drawing, marks
+from salesops import checks
+from salesops.report import caterpillar, marks
 
-SVG = "{http://www.w3.org/2000/svg}"
-
-
-@pytest.fixture(autouse=True, scope="module")
-def vocabulary():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(metrics, "registry", lambda: toys.REGISTRY)
-        yield
-
-
-@pytest.fixture
-def canvas():
-    with drawing.canvas(200) as axes:
-        yield axes
-
-
-def picture(block) -> ElementTree.Element:
-    found = re.search(r"<svg.*?</svg>", block.html, re.DOTALL)[0]
-    return ElementTree.fromstring(found.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1))
-
-
-def texts(block) -> list[str]:
-    return ["".join(each.itertext()) for each in picture(block).iter(f"{SVG}text")]
-
-
-def alt(block) -> str:
-    return picture(block).get("aria-label")
+pytestmark = pytest.mark.usefixtures("vocabulary")
 
 
 def subtitle(block) -> str:

@@ -6,39 +6,12 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 import pytest
-import report_toys as toys
-from report_toys import page, rates
+from report_toys import SVG, alt, page, picture, rates, texts
 
-from salesops import metrics, report
-from salesops.report import bridge, drawing, marks
+from salesops import report, words
+from salesops.report import bridge, drawing, marks, panels
 
-SVG = "{http://www.w3.org/2000/svg}"
-
-
-@pytest.fixture(autouse=True, scope="module")
-def vocabulary():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(metrics, "registry", lambda: toys.REGISTRY)
-        yield
-
-
-@pytest.fixture
-def canvas():
-    with drawing.canvas(200) as axes:
-        yield axes
-
-
-def picture(block) -> ElementTree.Element:
-    found = re.search(r"<svg.*?</svg>", block.html, re.DOTALL)[0]
-    return ElementTree.fromstring(found.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1))
-
-
-def texts(block) -> list[str]:
-    return ["".join(each.itertext()) for each in picture(block).iter(f"{SVG}text")]
-
-
-def alt(block) -> str:
-    return picture(block).get("aria-label")
+pytestmark = pytest.mark.usefixtures("vocabulary")
 
 
 def shares() -> pd.DataFrame:
@@ -154,6 +127,26 @@ def evenings() -> pd.DataFrame:
     })  # fmt: skip
 
 
+def stages() -> pd.DataFrame:
+    """Two pipelines; nobody has left the last stage yet."""
+    return pd.DataFrame({
+        "pipeline": ["New", "New", "Renewal"], "stage": ["Discovery", "Proposal", "Quote"], "n": [200, 80, 5],
+        "win_rate": [0.6, 0.25, np.nan], "win_rate_low": [0.5, 0.2, np.nan], "win_rate_high": [0.7, 0.3, np.nan],
+    })  # fmt: skip
+
+
+def by_segment(n: int = 5) -> pd.DataFrame:
+    """Groups over four quarters, the last of them without a name and known in one quarter only."""
+    rows = [quarters(4).assign(segment=f"S{group}" if group < n - 1 else None) for group in range(n)]
+    for group, each in enumerate(rows):
+        each[["win_rate", "win_rate_low", "win_rate_high"]] += group / 10
+    return pd.concat([*rows[:-1], rows[-1].tail(1)], ignore_index=True)
+
+
+def reasons() -> pd.DataFrame:
+    return pd.DataFrame({"reason": [None, "Price", "Timing"], "share": [0.1, 0.6, 0.3], "sum": [None, 0.6, 0.9]})
+
+
 def every_chart() -> dict[str, report.charts.Block]:
     chart = page().chart
     return {
@@ -181,6 +174,9 @@ def every_chart() -> dict[str, report.charts.Block]:
         "calibration": chart.calibration(predictions(), title="They hold"),
         "bridge": chart.bridge(flows(), value="moved", by="cell", unit="amount", title="More went than came"),
         "cohorts": chart.cohorts(ends(), so_far="so_far", expected="win_rate", title="They end alike"),
+        "funnel": chart.funnel(stages(), rate="win_rate", by="stage", part="pipeline", title="Most stall at proposal"),
+        "multiples": chart.multiples(by_segment(), value="win_rate", by="segment", title="All rise"),
+        "pareto": chart.pareto(reasons(), value="share", by="reason", running="sum", title="Two make nine tenths"),
         "grid": chart.grid(pairs(), value="win_rate", by="competitor", across="segment", title="Cobalt hurts in SMB"),
         "steps": chart.steps(curves(), y="p", by="segment", title="SMB is fastest"),
     }
@@ -414,11 +410,55 @@ def test_a_grid_shades_by_value_leaves_few_white_and_frames_what_is_named(drawn,
 
 
 def test_a_pareto_shows_the_running_sum_and_what_it_leaves_out_in_grey():
-    frame = pd.DataFrame({"reason": [None, "Price", "Timing"], "share": [0.1, 0.6, 0.3], "sum": [None, 0.6, 0.9]})
-    block = page().chart.bars(frame, value="share", by="reason", running="sum", title="t")
-    assert {"adds to", "90 %"} <= set(texts(block))
+    block = page().chart.pareto(reasons(), value="share", by="reason", running="sum", title="t")
+    assert {"adds to", "90 %"} <= set(texts(block)) and "0 %" in texts(block)
     source = ElementTree.tostring(picture(block), encoding="unicode")
     assert source.count("fill: var(--so-area") == 1 and source.count("fill: var(--so-series") == 2
+
+
+def test_a_funnel_s_bars_are_those_who_entered_and_those_who_go_on(drawn, canvas):
+    assert {"New", "Renewal", "Discovery", "60 %", "25 %", "—", "n 200", "n 5"} <= set(texts(drawn["funnel"]))
+    marks.going_further(canvas, marks.numbers(stages(), "stage", "win_rate"))
+    assert [bar.get_width() for bar in canvas.patches] == [200, 80, 5, 120, 20, 0]
+    spans = canvas.collections[-1].get_segments()
+    assert [span[:, 0].round().tolist() for span in spans] == [[100, 140], [16, 24]]
+    assert "Discovery 200, 60 % (likely between 50 % and 70 %) further" in alt(drawn["funnel"])
+    assert "Quote 5, — further" in alt(drawn["funnel"])
+
+
+def test_a_funnel_draws_heads_above_their_stages_and_none_without_parts(drawn):
+    heights = {"".join(each.itertext()): float(each.get("y")) for each in picture(drawn["funnel"]).iter(f"{SVG}text")}
+    order = ["New", "Discovery", "Proposal", "Renewal", "Quote"]
+    assert sorted(order, key=heights.get) == order
+    assert heights["Proposal"] - heights["Discovery"] == pytest.approx(marks.ROW, abs=0.1)
+    plain = page().chart.funnel(stages(), rate="win_rate", by="stage", title="t")
+    assert not {"New", "Renewal"} & set(texts(plain))
+
+
+def test_small_multiples_have_one_picture_a_group_on_one_scale(drawn):
+    said = texts(drawn["multiples"])
+    assert {"S0", "S1", "S2", "S3", "(none)", "23 %", "63 %"} <= set(said)
+    assert said.count("2025Q1") == said.count("2025Q4") == 2  # under the last picture of each column
+    assert said.count("0 %") == 3  # at the left edge of each row
+    assert "in 5 small pictures on one scale: S0 from 20 % to 23 %; S1 from 30 % to 33 %" in alt(drawn["multiples"])
+
+
+def test_a_small_multiple_draws_its_own_band_over_the_others(canvas):
+    series = panels._series(by_segment(3), "win_rate", "segment", "period", quarters(4)["period"].tolist())
+    panels._drawn(canvas, series, "S1", "rate", report.figures.UNSCOPED)
+    colours = [line.get_color() for line in canvas.lines]
+    assert colours == [drawing.AREA, drawing.AREA, drawing.SERIES]
+    assert canvas.lines[-1].get_ydata().tolist() == pytest.approx([0.3, 0.31, 0.32, 0.33])
+    band = canvas.collections[0].get_paths()[0].vertices[:, 1]
+    assert (band.min(), band.max()) == pytest.approx((0.25, 0.38))
+    assert series["(none)"]["place"].tolist() == [3.0]  # its quarter is the fourth
+
+
+def test_a_group_known_once_is_a_dot_with_its_whisker(canvas):
+    series = panels._series(by_segment(3), "win_rate", "segment", "period", quarters(4)["period"].tolist())
+    panels._drawn(canvas, series, "(none)", "rate", report.figures.UNSCOPED)
+    whisker = canvas.collections[1].get_segments()[0]
+    assert whisker[:, 1].tolist() == pytest.approx([0.38, 0.48])
 
 
 def test_what_is_expected_is_not_drawn_where_it_is_withheld():
@@ -486,3 +526,18 @@ def test_drawing_leaves_matplotlib_as_it_was():
 def test_labels_at_the_ends_never_touch():
     moved = drawing.spread([0.1, 0.1, 0.12, 0.9], 0.1)
     assert np.diff(sorted(moved)).min() >= 0.1 - 1e-6
+
+
+def test_names_of_periods_below_a_line_never_touch(canvas):
+    for n, shown in ((16, [15, 12, 9, 6, 3, 0]), (4, [3, 2, 1, 0]), (1, [0])):
+        marks.time_axis(canvas, marks.numbers(quarters(n), "period", "win_rate"), "rate", "", pd.Series([0.1, 0.3]))
+        assert canvas.get_xticks().tolist() == shown  # 344 pixels for names of six letters
+    long = marks.numbers(quarters(12).assign(period="a period with a name"), "period", "win_rate")
+    marks.time_axis(canvas, long, "rate", "", pd.Series([0.1, 0.3]))
+    assert canvas.get_xticks().tolist() == [11, 5]
+
+
+def test_days_along_an_axis_have_the_marks_of_the_locale():
+    long = curves().assign(days=curves()["days"] * 50)
+    with words.written_in("de"):
+        assert "2.000" in texts(page().chart.steps(long, y="p", by="segment", title="t"))

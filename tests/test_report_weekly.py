@@ -1,11 +1,11 @@
 """The chart of a quarter week by week: what is drawn, named and said."""
 
 import re
-from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
 import pytest
+import report_toys as toys
 
 from salesops import report
 from salesops.report import bridge
@@ -29,34 +29,30 @@ def drawn(rows, **other):
     return weekly(rows, title="It fell", **(COLUMNS | other))
 
 
-def texts(block):
-    found = re.search(r"<svg.*?</svg>", block.html, re.DOTALL)[0]
-    picture = ElementTree.fromstring(found.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1))
-    return ["".join(each.itertext()) for each in picture.iter("{http://www.w3.org/2000/svg}text")], picture.get(
-        "aria-label"
-    )
+def said(block):
+    return toys.texts(block), toys.alt(block)
 
 
 def test_a_running_quarter_names_all_three_lines():
-    shown, alt = texts(drawn(frame()))
+    shown, alt = said(drawn(frame()))
     assert {"2.3M expected", "1.2M won", "3.0M target", "Week"} <= set(shown)
     assert "week 4: 2.3M" in alt and "1.2M won by then" in alt and "Target 3.0M." in alt
 
 
 def test_a_quarter_that_is_over_ends_in_what_was_won():
-    shown, alt = texts(drawn(frame(is_over=True)))
+    shown, alt = said(drawn(frame(is_over=True)))
     assert "1.2M won" in shown and not any("expected" in text for text in shown)
     assert "on 4 evenings" in alt
 
 
 def test_one_evening_is_a_dot_and_no_target_no_line():
-    shown, alt = texts(drawn(frame(1, target=np.nan)))
+    shown, alt = said(drawn(frame(1, target=np.nan)))
     assert "2.0M expected" in shown and not any("target" in text.lower() for text in shown)
     assert "Target" not in alt
 
 
 def test_weeks_are_whole_numbers_on_the_axis():
-    shown, _ = texts(drawn(frame(14)))
+    shown, _ = said(drawn(frame(14)))
     ticks = [text for text in shown if re.fullmatch(r"[\d.]+", text)]
     assert ticks and all("." not in text for text in ticks)
 

@@ -6,6 +6,7 @@ import re
 from datetime import date
 
 import pandas as pd
+import pytest
 from hypothesis import given as given_any
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -106,3 +107,38 @@ def test_dates_and_days_read_as_people_write_them():
         "10 days",
         "1,234 days",
     ]
+
+
+@pytest.fixture
+def german():
+    with words.written_in("de"):
+        yield
+
+
+@pytest.mark.usefixtures("german")
+def test_a_locale_changes_marks_and_the_place_of_the_currency():
+    assert words.amount(1234567.4, "EUR") == "1.234.567 €" and words.amount(-950, "CHF") == "−950 CHF"
+    assert words.amount(1.25e6, "EUR", compact=True) == "1,2M €" and words.amount(3, "") == "3"
+    assert [words.rate(share) for share in (0.125, 0.004, 0.0001, 0.9999, 12.34)] == [
+        "12 %", "0,4 %", "<0,1 %", ">99,9 %", "1.234 %",
+    ]  # fmt: skip
+    assert words.points(0.004) == "0,4 points" and words.duration(2.55, "hours") == "2,5 hours"
+    assert words.count(1234) == "1.234" and words.count(2.5) == "2,5" and words.ratio(2.414) == "2,41"
+    assert words.interval(1.1e6, 2e6, "amount", currency="EUR") == "likely between 1,1M € and 2,0M €"
+    assert words.bracket(0.002, 0.2, "rate") == "[0,2–20]" and words.day("2026-07-01") == "1 July 2026"
+    assert words.value(1200.5, "amount_per_day", currency="EUR") == "1.200 € a day"
+
+
+@given(st.sampled_from(["rate", "points", "amount", "days", "count", "ratio"]), st.floats(-1e7, 1e7), st.booleans())
+def test_a_locale_only_swaps_marks(unit, number, compact):
+    english = words.value(number, unit, compact=compact)
+    with words.written_in("de"):
+        german = words.value(number, unit, compact=compact)
+    assert german == english.translate(str.maketrans(".,", ",."))
+
+
+def test_a_locale_ends_with_its_block_even_where_it_fails():
+    with pytest.raises(ZeroDivisionError), words.written_in("de"):
+        assert words.count(1234) == "1.234"
+        raise ZeroDivisionError
+    assert words.count(1234) == "1,234"

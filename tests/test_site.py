@@ -273,6 +273,15 @@ def test_a_line_joins_neither_currencies_nor_dates_without_the_value(tmp_path):
     assert not write(tmp_path).select("svg")
 
 
+def test_a_tile_is_written_in_its_report_s_locale(tmp_path):
+    for number, day in enumerate(DAYS, start=1):
+        shown = [figure(1e5 * number, QUARTERS[day], metric="won_amount", unit="amount")]
+        publish_report(tmp_path, day, shown=shown, currency="EUR", locale="de")
+    page = write(tmp_path)
+    assert page.svg["aria-label"] == "3 dates, from 100K € to 300K €"
+    assert page.select_one(".so-tile-value").text.replace("\u00a0", " ") == "300K €"
+
+
 def test_figures_alike_but_for_the_period_keep_their_own_lines(tmp_path):
     for number, day in enumerate(DAYS):
         pair = [figure(0.1 * number, QUARTERS[day]), figure(0.5, f"202{number}Q4")]
@@ -412,6 +421,63 @@ def test_both_pages_meet_the_standard_of_a_page(tmp_path):
         text = path.read_text(encoding="utf-8")
         assert report.faults(text) == []
         assert "<script" not in text and "&lt;b&gt;One&lt;/b&gt; &amp; two, 24&nbsp;% of them." in text
+
+
+NAMES = [
+    "activity",
+    "bookings_ahead",
+    "data_quality",
+    "forecast",
+    "funnel",
+    "leads",
+    "rep_performance",
+    "waterfall",
+    "win_loss",
+]
+
+
+def weeks(n: int) -> list[str]:
+    """So many Wednesdays, the newest first."""
+    return [f"{day:%Y-%m-%d}" for day in pd.date_range(end="2026-09-30", periods=n, freq="7D")[::-1]]
+
+
+def test_a_hundred_dates_of_nine_reports_stay_small_and_in_reach(tmp_path):
+    days = weeks(100)
+    for number, day in enumerate(days):
+        shown = [figure(0.01 * (number % 40), "2026Q3", by={"segment": f"S{each}"}) for each in range(4)]
+        for name in NAMES:
+            publish_report(
+                tmp_path, day, name, period="2026Q3", shown=shown, headlines=["A sentence of a usual length. " * 4]
+            )
+    page = write(tmp_path)
+    assert (tmp_path / "index.html").stat().st_size < 120_000
+    assert (tmp_path / days[0] / "index.html").stat().st_size < 40_000
+    assert len(newest(page)) == 9 and len(page.select("article svg")) == 36
+    assert {svg["aria-label"].split(",")[0] for svg in page.select("svg")} == {"24 dates"}
+    assert [fold.summary.text for fold in page.select("details")] == [
+        "2026: 38 dates, 342 reports", "2025: 53 dates, 477 reports", "2024: 8 dates, 72 reports"
+    ]  # fmt: skip
+    assert not page.select("details[open]")
+    newest_date = page.find("h2", string="All dates").find_next("h3")
+    assert newest_date.find_next("p").a["href"] == f"{days[0]}/activity.html"
+    linked = {link["href"] for link in page.select("a[href]")}
+    assert {f"{day}/{name}.html" for day in days for name in NAMES} <= linked
+
+
+def test_older_dates_than_that_lead_to_their_own_page(tmp_path, monkeypatch):
+    monkeypatch.setattr(index, "_LINKS", 20)
+    days = weeks(12)
+    for day in days:
+        for name in NAMES:
+            publish_report(tmp_path, day, name, period="2026Q3")
+    linked = {link["href"] for link in write(tmp_path).select("a[href]")}
+    assert {f"{day}/index.html" for day in days} <= linked
+    assert {f"{day}/leads.html" for day in days} & linked == {f"{day}/leads.html" for day in days[:3]}
+    assert "9 reports" in page_of_all(tmp_path)
+
+
+def test_few_earlier_dates_lie_open(tmp_path):
+    assert len(site(tmp_path).select("details[open]")) == 1
 
 
 def test_nothing_published_is_said(tmp_path):

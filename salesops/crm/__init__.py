@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from salesops import checks
+from salesops import checks, words
 from salesops.crm import currency, exclusions, handed, intake, own_page, people, population, replay, rules, sample
 from salesops.crm import source as sources
 from salesops.crm.company import Company
@@ -85,14 +85,14 @@ def load(
     """
     already = handed.found(locals())
     if already is not None:
+        words.set_locale(already.locale)
         return already
     if not 0 <= max_barred <= 1:
         raise checks.ParameterError(f"max_barred: {max_barred} is no share. Use 0 to 1, e.g. 0.05.")
     taken = _taken(source, max_barred=max_barred, faults=rules.FAULTS if is_barring else ())
     described = taken.source
-    calendar = Calendar(
-        fiscal_start_month or described.fiscal_start_month, fiscal_year_named_by or described.fiscal_named_by
-    )
+    words.set_locale(described.locale)
+    calendar = _calendar(described, fiscal_start_month, fiscal_year_named_by)
     latest = replay.latest_event(taken.tables, described.time_zone)
     day = replay.chosen_day(as_of, latest, label=described.label)
     stood = _on(day, latest, taken, calendar)
@@ -112,6 +112,7 @@ def load(
         time_zone=described.time_zone,
         calendar=calendar,
         currency=money,
+        locale=described.locale,
         source=described.label,
         where=where or "",
         measure=measure,
@@ -123,6 +124,8 @@ def load(
         about=mine.about,
         policy=policy.told(policy.named(names)),
         hidden=mine.hidden,
+        peers=mine.peers.assign(closed_at=rules.local(mine.peers["closed_at"], described.time_zone)) if len(mine.peers) else mine.peers,
+        smallest_group=policy.smallest_group,
     )
 
 
@@ -133,6 +136,11 @@ def _taken(source: str | Path, *, max_barred: float, faults: Sequence[rules.Rule
     described = sources.from_mapping(sample.SOURCE, label="sample", where="sample.SOURCE")
     digest = hashlib.sha256(code).hexdigest()
     return intake.of_frames(sample.tables(), described, sha256=digest, max_barred=max_barred, faults=faults)
+
+
+def _calendar(described: sources.Source, start_month: int | None, named_by: str | None) -> Calendar:
+    """The source's fiscal calendar, but for what is asked of it otherwise."""
+    return Calendar(start_month or described.fiscal_start_month, named_by or described.fiscal_named_by)
 
 
 def _on(day: date, latest: date | None, taken: intake.Intake, calendar: Calendar) -> replay.Stood:
@@ -163,5 +171,5 @@ def _withheld(findings: list[exclusions.Finding], measure: str, max_barred: floa
         withheld["amount"] = withheld["arr_amount"]
     for finding in findings:
         if finding.rule == "lost_amount_zero":
-            withheld["lost_amount"] = f"{finding.n:,} lost deals, all with amount 0"
+            withheld["lost_amount"] = f"{words.count(finding.n)} lost deals, all with amount 0"
     return withheld

@@ -24,7 +24,7 @@ class Company:
     mark: a loss at 23:00 on the last day of a quarter belongs to that quarter.
 
     ``about`` says whose own page it is, where it is one; ``policy`` is the people policy of the source in
-    sentences; `hides` tells whether a text mentions a person who may not be shown.
+    sentences; `peers` are the others' deals beside a person's own page, of nobody in particular; `hides` tells whether a text mentions a person who may not be shown.
     """
 
     opportunities: pd.DataFrame
@@ -49,6 +49,7 @@ class Company:
     data_through: date
     calendar: Calendar
     currency: str
+    locale: str
     time_zone: str
     source: str
     where: str
@@ -61,11 +62,18 @@ class Company:
     about: About | None = None
     policy: Sequence[str] = ()
     hidden: Sequence[Scrubber] = field(default=(), repr=False)
+    peers: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False)
+    smallest_group: int = 5
 
     @property
     def who(self) -> str:
         """Whom sentences are about: the company, or whose own page it is."""
         return self.about.name if self.about else "The company"
+
+    @property
+    def is_one_person(self) -> bool:
+        """Whether it is one person's own page: there is nobody to compare."""
+        return self.about is not None and self.about.column == "owner_id"
 
     def holders(self) -> set[str]:
         """Who owns a deal that counts, or owned it when it closed."""

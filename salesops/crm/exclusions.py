@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from salesops import words
+
 ACTIONS = ("set_aside", "barred", "repaired", "counted")
 COLUMNS = ["table", "rule", "field", "action", "n", "examples", "reason"]
 
@@ -58,7 +60,8 @@ def withheld(findings: Iterable[Finding], *, max_barred: float) -> dict[str, str
         if filled and n > max_barred * filled:
             rules = ", ".join(dict.fromkeys(finding.rule for finding in found))
             share = percent(max_barred)
-            reasons[name] = f"{n:,} of {filled:,} values of {name} are barred ({rules}), more than {share}"
+            found_bad = f"{words.count(n)} of {words.count(filled)} values of {name} are barred"
+            reasons[name] = f"{found_bad} ({rules}), more than {share}"
     return reasons
 
 

@@ -13,6 +13,8 @@ import pandas as pd
 
 
 class Column(NamedTuple):
+    """One column of the canonical model: its name, its kind of value, and whether it identifies a row."""
+
     name: str
     kind: str
     is_key: bool

@@ -32,11 +32,12 @@ class About(NamedTuple):
 
 
 class Chosen(NamedTuple):
-    """The tables with the deals that count, whom they are about, and what must not be on a page of them."""
+    """The tables with the deals that count, whom they are about, what must not be on a page of them, and `peers`."""
 
     tables: Tables
     about: About | None
     hidden: tuple[Scrubber, ...]
+    peers: pd.DataFrame
 
 
 def chosen(seen: Shown, where: str, *, policy: Policy, credit: str) -> Chosen:
@@ -46,10 +47,12 @@ def chosen(seen: Shown, where: str, *, policy: Policy, credit: str) -> Chosen:
     """
     refuse_hidden(where, policy, seen.hidden)
     told, tables, hidden, about = asked(where, seen.tables), seen.tables, seen.hidden, None
+    others_deals = pd.DataFrame()
     if told:
         (tables, others), about = own(tables, told, credit)
         hidden += others
         refuse_hidden(where, policy, others)
+        others_deals = peers(seen.tables, about, where, credit) if about.column == "owner_id" else others_deals
     everything = tables["opportunities"]
     view = everything
     if about and about.column != "region":
@@ -57,7 +60,7 @@ def chosen(seen: Shown, where: str, *, policy: Policy, credit: str) -> Chosen:
     elif "team" in where and tables["reps"]["team"].notna().any():
         view = view.assign(team=teams(tables, credit))
     counted = everything.loc[population.chosen(view, where).index]
-    return Chosen(tables | {"all_opportunities": everything, "opportunities": counted}, about, hidden)
+    return Chosen(tables | {"all_opportunities": everything, "opportunities": counted}, about, hidden, others_deals)
 
 
 def asked(where: str, tables: Tables | None = None) -> tuple[str, str] | None:
@@ -159,6 +162,25 @@ def own(tables: Tables, about: tuple[str, str], credit: str) -> tuple[Shown, Abo
     marks = {text: None if text in others else text for text in texts}
     limited = _limited(mine, set(mine["opportunities"]["opportunity_id"]), members, column, value)
     return Shown(people.replaced(limited, marks, scrub), (scrub,)), About(column, value, name)
+
+
+def peers(tables: Tables, about: About, where: str, credit: str = "event") -> pd.DataFrame:
+    """The others' deals that count, for a person's own page: when each ended and how, and nothing that says whose.
+
+    Returns
+    -------
+    DataFrame
+        One row per deal of somebody in the reps table but the person: ``person`` (numbers in the order of first
+        deals), ``is_team`` (of the person's team), ``is_closed, is_won, qualified_date, close_date, closed_at``.
+    """
+    deals, owner, reps = tables["opportunities"], owners(tables, credit), tables["reps"]
+    team = reps.drop_duplicates("owner_id").set_index("owner_id")["team"]
+    counted = population.chosen(deals.assign(owner_id=about.value), where).index
+    theirs = owner.loc[counted]
+    theirs = theirs[theirs.isin(reps["owner_id"]) & (theirs != about.value)]
+    kept = deals.loc[theirs.index, ["is_closed", "is_won", "qualified_date", "close_date", "closed_at"]]
+    is_team = theirs.map(team).eq(team.get(about.value)) & theirs.map(team).notna()
+    return kept.assign(person=pd.factorize(theirs)[0], is_team=is_team.astype(bool)).reset_index(drop=True)
 
 
 def _members(reps: pd.DataFrame, column: str, value: str) -> set[str]:

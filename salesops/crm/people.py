@@ -180,6 +180,7 @@ def _codes(people: list[str], key: bytes) -> dict[str, str]:
 
 
 def labels_of(reps: pd.DataFrame) -> dict[str, str]:
+    """The name of each rep by id; whoever has none is left out."""
     named = reps.dropna(subset=["owner_id", "name"]).drop_duplicates("owner_id")
     return dict(zip(named["owner_id"], named["name"], strict=True))
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from salesops import checks, periods
+from salesops import checks, periods, words
 from salesops.crm import coercion, model, outcomes, rules
 from salesops.crm.rules import Tables, local_day
 from salesops.crm.source import Source
@@ -191,10 +191,11 @@ def _opportunities(
 
 
 def _replay_notes(n_later: int, n_guessed: int, n_opened: int, fields: list[str] | None, day: date) -> list[str]:
-    notes = [f"{n_later:,} deals created after {day} are left out."] if n_later else []
+    notes = [f"{words.count(n_later)} deals created after {day} are left out."] if n_later else []
     if n_guessed:
         notes.append(
-            f"The replay is partial: {n_guessed:,} deals have no history. {n_opened:,} of them closed after {day} "
+            f"The replay is partial: {words.count(n_guessed)} deals have no history. "
+            f"{words.count(n_opened)} of them closed after {day} "
             "and count as open, with the amount of the export and without stage and expected close."
         )
     absent = [field for field in IN_HISTORY if fields is not None and field not in fields]

@@ -115,6 +115,7 @@ def _described(source: Source) -> str:
     content = {
         "time_zone": source.time_zone,
         "currency": source.currency,
+        "locale": source.locale if source.locale != "en" else None,
         "fiscal": {"start_month": source.fiscal_start_month, "named_by": source.fiscal_named_by},
         "stages": {
             "order": {pipeline: list(names) for pipeline, names in stages.order.items()},

@@ -9,13 +9,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
 
-from salesops import checks
+from salesops import checks, words
 from salesops.crm import model, policy
 from salesops.crm.policy import Policy
 
 FILE = "source.yaml"
 DATABASES = (".duckdb", ".db", ".sqlite", ".sqlite3")
-ENVIRONMENT = "env:"
 DEEPEST = 20
 KINDS = ("generic", "salesforce", "hubspot")
 ORDERS = ("dmy", "mdy", "ymd")
@@ -71,6 +70,7 @@ class Source:
     lookups: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     time_zone: str = "UTC"
     currency: str | None = None
+    locale: str = "en"
     fiscal_start_month: int = 1
     fiscal_named_by: str = "end"
     stages: Stages = Stages()
@@ -142,8 +142,8 @@ def from_mapping(content: Mapping[str, Any], *, label: str, where: str = FILE) -
     Traceback (most recent call last):
         ...
     salesops.checks.DataError: source.yaml: unknown key 'curency'. It takes folder, kind, id, database, tables, \
-columns, values, missing, dates, decimal, lookups, time_zone, currency, fiscal, stages, people_policy. \
-Did you mean 'currency'?
+columns, values, missing, dates, decimal, lookups, time_zone, currency, locale, fiscal, stages, \
+people_policy. Did you mean 'currency'?
     """
     _known(content, _READERS, "key", where)
     fields: dict[str, Any] = {}
@@ -211,15 +211,6 @@ def _texts(value: Any, where: str) -> tuple[str, ...]:
     return tuple(items)
 
 
-def _one_of(*allowed: str) -> Callable[[Any, str], str]:
-    def choose(value: Any, where: str) -> str:
-        if value not in allowed:
-            raise checks.DataError(f"{where} must be one of {', '.join(allowed)}; found '{value}'.")
-        return value
-
-    return choose
-
-
 def _tables(value: Any, where: str) -> dict[str, Any]:
     tables = _mapping(value, where)
     _known(tables, model.TABLES, "table", where)
@@ -280,7 +271,7 @@ def _database(value: Any, where: str) -> dict[str, Any]:
     """A file in the folder, or the environment variable that holds an address; the value may hold a password."""
     named = value if isinstance(value, str) else ""
     is_file = Path(named).suffix in DATABASES and not Path(named).is_absolute() and ".." not in Path(named).parts
-    if "://" in named or not (is_file or re.fullmatch(rf"{ENVIRONMENT}[A-Za-z_]\w*", named)):
+    if "://" in named or not (is_file or re.fullmatch(rf"{policy.ENVIRONMENT}[A-Za-z_]\w*", named)):
         raise checks.DataError(
             f"{where} must be env: and the name of the environment variable that holds the address, such as "
             "env:SALES_DB_URL, or a DuckDB or SQLite file in the folder, such as sales.duckdb."
@@ -303,15 +294,15 @@ def _currency(value: Any, where: str) -> dict[str, Any]:
 
 
 def _decimal(value: Any, where: str) -> dict[str, Any]:
-    return {"decimal": _one_of(",", ".")(value, where)}
+    return {"decimal": policy.one_of(",", ".")(value, where)}
 
 
 def _fiscal(value: Any, where: str) -> dict[str, Any]:
     fiscal = _mapping(value, where)
     _known(fiscal, ("start_month", "named_by"), "key", where)
     months = tuple(str(month) for month in range(1, 13))
-    start = _one_of(*months)(str(fiscal.get("start_month", 1)), f"{where}.start_month")
-    named_by = _one_of("end", "start")(fiscal.get("named_by", "end"), f"{where}.named_by")
+    start = policy.one_of(*months)(str(fiscal.get("start_month", 1)), f"{where}.start_month")
+    named_by = policy.one_of("end", "start")(fiscal.get("named_by", "end"), f"{where}.named_by")
     return {"fiscal_start_month": int(start), "fiscal_named_by": named_by}
 
 
@@ -328,8 +319,8 @@ def _stages(value: Any, where: str) -> dict[str, Any]:
 
 _READERS: dict[str, Callable[[Any, str], dict[str, Any]]] = {
     "folder": lambda value, _: {"folder": Path(value)},
-    "kind": lambda value, where: {"kind": _one_of(*KINDS)(value, where)},
-    "id": lambda value, where: {"is_row_id": _one_of("row")(value, where) == "row"},
+    "kind": lambda value, where: {"kind": policy.one_of(*KINDS)(value, where)},
+    "id": lambda value, where: {"is_row_id": policy.one_of("row")(value, where) == "row"},
     "database": _database,
     "tables": _tables,
     "columns": _columns,
@@ -340,6 +331,7 @@ _READERS: dict[str, Callable[[Any, str], dict[str, Any]]] = {
     "lookups": _lookups,
     "time_zone": _time_zone,
     "currency": _currency,
+    "locale": lambda value, where: {"locale": policy.one_of(*words.LOCALES)(value, where)},
     "fiscal": _fiscal,
     "stages": _stages,
     "people_policy": lambda value, where: {"people_policy": policy.read(value, where)},

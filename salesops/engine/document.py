@@ -1,7 +1,7 @@
 """The files of one report, written from its executed notebook into the staging folder."""
 
 import re
-from html import escape
+from html import escape, unescape
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import pandas as pd
 from nbformat import NotebookNode
 
 from salesops import checks, crm, metrics, report, words
-from salesops.engine import deals, execute, figures, index, kinds, plan, publish, record
+from salesops.engine import deals, execute, figures, index, kinds, pages, plan, publish, record
 from salesops.periods import Period
 from salesops.report.block import Block
 
@@ -47,6 +47,7 @@ def write(each: plan.Loaded, notebook: NotebookNode, staged: Path, out: Path, *,
     }
     _require_unnamed(each, [*texts.values(), *said.deals])
     _require_fit(each, page, content, said)
+    pages.require_fit(f"{each.job.name}, its lists of deals", report.faults(texts[".deals.html"], largest=pages.LISTS))
     for ending, text in texts.items():
         (staged / f"{each.job.name}{ending}").write_text(text, encoding="utf-8")
     deals.write_table(said.deals, staged / f"{each.job.name}.deals.parquet")
@@ -72,11 +73,9 @@ def _require_fit(each: plan.Loaded, page: str, content: dict[str, Any], said: fi
     """Refuse to publish a page that falls short of what a page is."""
     company = each.company
     known = {"data_through": company.data_through.isoformat()}
-    found = report.faults(page, content | known | {"names": _called(company, said.headlines)})
-    if found:
-        shown = "; ".join(f"{fault.rule}: {fault.message}" for fault in found[:3])
-        more = f"; and {len(found) - 3} more" if len(found) > 3 else ""
-        raise checks.SalesopsError(f"{each.job.name}: not fit to be published: {shown}{more}.")
+    titles = [unescape(title) for title in re.findall(r'<p class="so-chart-title">(.*?)</p>', page)]
+    names = {"names": _called(company, [*said.headlines, *titles])}
+    pages.require_fit(each.job.name, report.faults(page, content | known | names))
 
 
 def figures_file(each: plan.Loaded, said: figures.Said, values: dict[str, Any]) -> dict[str, Any]:
@@ -102,6 +101,7 @@ def figures_file(each: plan.Loaded, said: figures.Said, values: dict[str, Any]) 
         "tiles": list(said.tiles),
         "tile_titles": {key: title for key, title in said.tiles.items() if title},
         "currency": company.currency,
+        "locale": company.locale,
         "sections_left_out": said.left_out,
         "code": record.code(),
     }
@@ -163,6 +163,7 @@ def _meta(each: plan.Loaded, said: figures.Said, content: dict[str, Any], out: P
         "source": company.source,
         "policy": list(company.policy),
         "currency": company.currency,
+        "locale": company.locale,
         "parameters": [
             {"name": name, "value": kinds.shown(value), "origin": job.values[name].origin}
             for name, value in _values(each).items()
@@ -189,7 +190,7 @@ def _run_record(
     each: plan.Loaded, said: figures.Said, content: dict[str, Any], notebook: NotebookNode, started: str
 ) -> dict[str, Any]:
     given = each.job.values.items()
-    kept = {name: content[name] for name in ("schema", "report", "run_id", "as_of", "code")}
+    kept = {name: content[name] for name in ("schema", "report", "run_id", "as_of", "locale", "code")}
     return kept | {
         "title": _title(each, said),
         "outcome": content["status"],

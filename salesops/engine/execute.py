@@ -28,6 +28,7 @@ _ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
     "PYTHONHASHSEED": "0",
+    "JPY_SESSION_NAME": "",  # started from a notebook in JupyterLab it is headless all the same: see salesops.desk
     "MALLOC_MMAP_THRESHOLD_": str(1 << 22),  # glibc: large arrays that are let go go back to the system at once
 }
 _INJECTED = "injected-parameters"

@@ -2,20 +2,26 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from html import unescape
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pandas as pd
 
 from salesops import report, words
 from salesops.engine import links, pages, publish
+from salesops.report import gate
 from salesops.report.figures import Scope
 from salesops.report.tiles import sparkline
 
 _STATUS = {"ok": "complete", "partial": "partial: a section is left out", "empty": "nothing to report"}
 _SENTENCES = 2
 _TILES = 4
+_LINKS = 900  # to reports of earlier dates; before that a date has one to its own page, so that the page stays small
+_OPEN = 8  # so many earlier dates lie open; more are folded by year
+_POINTS = 24  # of a line over the dates
 
 
 def write(out: Path, staged: Path) -> None:
@@ -25,6 +31,8 @@ def write(out: Path, staged: Path) -> None:
     ------
     ParameterError
         Something else lies where a stable link goes.
+    SalesopsError
+        A page falls short of what a page is, or leads nowhere; what was published stays.
     """
     folders = sorted((path for path in out.iterdir() if re.fullmatch(r"\d{4}-\d\d-\d\d", path.name)), reverse=True)
     listed = []
@@ -37,7 +45,7 @@ def write(out: Path, staged: Path) -> None:
     sources = latest(listed)
     published = list(_linked(listed, sources[0]["source"] if sources else ""))
     links.place(out, staged, published)
-    _place(pages.render("dates", "Reports", folders=listed, sources=sources), staged, out)
+    _place(pages.render("dates", "Reports", newest=listed[:1], years=by_year(listed[1:]), sources=sources), staged, out)
     links.tidy(out, published)
 
 
@@ -86,6 +94,29 @@ def latest(folders: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
+def by_year(folders: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Earlier dates by year, newest first: folded where they are many, their reports listed up to 900 of them.
+
+    Examples
+    --------
+    >>> days = ("2026-06-30", "2026-03-31", "2025-12-31")
+    >>> found = by_year([{"name": day, "reports": [{"name": "funnel", "variants": []}]} for day in days])
+    >>> [(year["name"], year["n"], [each["name"] for each in year["folders"]]) for year in found]
+    [('2026', 2, ['2026-06-30', '2026-03-31']), ('2025', 1, ['2025-12-31'])]
+    >>> found[1]["folders"][0]["is_listed"], found[1]["is_open"]
+    (True, True)
+    """
+    shown, n = [], 0
+    for folder in folders:
+        own = len(_flat(folder["reports"]))
+        n += own
+        shown.append(folder | {"n": own, "is_listed": n <= _LINKS})
+    years = dict.fromkeys(folder["name"][:4] for folder in shown)
+    parts = {year: [folder for folder in shown if folder["name"].startswith(year)] for year in years}
+    told = {"is_open": len(folders) <= _OPEN}
+    return [{"name": year, "folders": own, "n": sum(each["n"] for each in own)} | told for year, own in parts.items()]
+
+
 def title(name: str) -> str:
     """A report's name as a heading.
 
@@ -111,6 +142,7 @@ def _entry(folder: Path, name: str, document: dict[str, Any] | None, has_failed:
         "failed_href": f"{name}.failed.html" if has_failed else None,
         "tiles": dict(_tiles(found)),
         "currency": found.get("currency") or "",
+        "locale": found.get("locale") or "en",
     }
 
 
@@ -150,9 +182,10 @@ def _newest(dated: list[tuple[str, dict[str, Any]]], *, is_linked: bool) -> dict
 def _tile(key: str, shown: dict[str, Any], dates: list[dict[str, Any]]) -> dict[str, str]:
     """A tile figure's label, newest value and line over the dates published, oldest first."""
     figure, currency = shown["tiles"][key], shown["currency"]
-    values = [each["tiles"][key]["value"] for each in reversed(dates) if key in each["tiles"]]
-    line = sparkline(pd.Series(values, dtype="float64"), figure["unit"], Scope(currency=currency), of="dates")
-    value = words.value(figure["value"], figure["unit"], currency=currency, compact=True)
+    values = [each["tiles"][key]["value"] for each in reversed(dates) if key in each["tiles"]][-_POINTS:]
+    with words.written_in(shown["locale"]):
+        line = sparkline(pd.Series(values, dtype="float64"), figure["unit"], Scope(currency=currency), of="dates")
+        value = words.value(figure["value"], figure["unit"], currency=currency, compact=True)
     return {"label": figure["title"] or _label(figure, shown["period"]), "value": value, "line": line}
 
 
@@ -171,7 +204,7 @@ def _linked(folders: list[dict[str, Any]], source: str) -> Iterator[links.Publis
             yield from (links.Published(each["name"], folder["name"], each["period"]) for each in good)
 
 
-def _flat(reports: list[dict[str, Any]]) -> Iterable[dict[str, Any]]:
+def _flat(reports: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [each for own in reports for each in (own, *own["variants"])]
 
 
@@ -184,6 +217,18 @@ def _source(reports: list[dict[str, Any]]) -> str:
 
 
 def _place(text: str, staged: Path, folder: Path) -> None:
+    """Put a page into a folder, if it is fit and not there already: a site has hundreds that a run does not change."""
+    placed = folder / "index.html"
+    if placed.is_file() and placed.read_bytes() == text.encode():
+        return
+    pages.require_fit(str(placed), [*report.faults(text, largest=pages.LISTS), *_dead_links(text, folder)])
     page = staged / "index.html"
     page.write_text(text, encoding="utf-8")
-    page.replace(folder / "index.html")
+    page.replace(placed)
+
+
+def _dead_links(text: str, folder: Path) -> Iterator[gate.Fault]:
+    """The addresses of a page that no file is at; a page of a date leads to that of all, which is written last."""
+    for address in dict.fromkeys(unescape(found) for found in re.findall(r'<a href="([^"#:]+)"', text)):
+        if not (folder / unquote(address)).exists() and address != "../index.html":
+            yield gate.Fault("names and links", f"a link leads to {address}, which is not there")

@@ -6,7 +6,10 @@ from typing import Any
 import jinja2
 
 from salesops import report, words
-from salesops.report import markup
+from salesops.checks import SalesopsError
+from salesops.report import gate, markup
+
+LISTS = (4_000_000, 4_000_000)  # bytes of a page of lists: of three thousand deals with their addresses, of reports
 
 
 def render(template: str, title: str, **facts: Any) -> str:
@@ -23,6 +26,20 @@ def render(template: str, title: str, **facts: Any) -> str:
     """
     body = _environment().get_template(f"{template}.html.j2").render(title=title, **facts)
     return report.page_shell(title, body)
+
+
+def require_fit(name: str, found: list[gate.Fault]) -> None:
+    """Refuse to publish a page that falls short of what a page is.
+
+    Raises
+    ------
+    SalesopsError
+        A rule is broken; the first three are said.
+    """
+    if found:
+        shown = "; ".join(f"{fault.rule}: {fault.message}" for fault in found[:3])
+        more = f"; and {len(found) - 3} more" if len(found) > 3 else ""
+        raise SalesopsError(f"{name}: not fit to be published: {shown}{more}.")
 
 
 @cache

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import nbformat
 
+from salesops import words
 from salesops.engine import document, execute, handover, index, pages, plan, publish, record
 
 _CODES = {"ParameterError": 2, "DataError": 3}
@@ -71,7 +72,7 @@ def make(each: plan.Loaded, staged: Path, out: Path, *, place: Path, progress: s
     name, folder, started = each.job.name, out / each.as_of, record.now()
     execution = execute.Execution(nbformat.read(each.job.notebook, as_version=4))
     try:
-        with handover.folder() as lists:
+        with words.written_in(each.company.locale), handover.folder() as lists:
             execution = _executed(each, out, handover.environment(place, lists), progress)
             if execution.failure is None:
                 status = document.write(each, execution.notebook, staged, out, started=started, aside=lists)

@@ -6,6 +6,20 @@ from html import unescape
 
 from salesops.report import deal_lists
 
+_IN_LAB = ('<div class="mathjax_ignore">', "</div>")  # where two amounts in dollars would be typeset as a formula
+
+
+def bare(html: str) -> str:
+    """What a cell showed, without what JupyterLab alone asks for.
+
+    Examples
+    --------
+    >>> bare('<div class="mathjax_ignore"><p>$1 and $2</p></div>'), bare("<p>own</p>")
+    ('<p>$1 and $2</p>', '<p>own</p>')
+    """
+    before, after = _IN_LAB
+    return html.removeprefix(before).removesuffix(after) if html.startswith(before) else html
+
 
 @dataclass(frozen=True)
 class Block:
@@ -40,4 +54,5 @@ class Block:
 
     def _repr_mimebundle_(self, **_: object) -> tuple[dict, dict]:
         said = self.facts | (deal_lists.left(self.facts["deals"]) if "deals" in self.facts else {})
-        return {"text/plain": self.text, "text/html": self.html}, {"salesops": {"kind": self.kind, **said}}
+        html = self.html.join(_IN_LAB) if self.html else ""
+        return {"text/plain": self.text, "text/html": html}, {"salesops": {"kind": self.kind, **said}}

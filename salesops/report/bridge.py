@@ -50,7 +50,7 @@ def bridge(
     if finding.is_undrawn(value):
         return finding.without_picture(value)
     rows = steps(marks.numbers(frame, by, value), levels=levels).assign(n=np.nan)  # the money needs the room
-    with drawing.canvas(len(rows) * 30 + 36, left=124, right=110, top=8, bottom=28) as axes:
+    with drawing.canvas(len(rows) * 30 + 36, **drawing.NAMED, top=8, bottom=28) as axes:
         marks.floating(axes, rows)
         marks.row_labels(axes, rows, unit, scope.currency)
         reach = rows[["begin", "end"]].stack()

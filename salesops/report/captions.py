@@ -109,6 +109,50 @@ def expected(series: pd.DataFrame, unit: str, scope: Scope) -> str:
     return f"History and forecast: {'; '.join([*head, *coming])}."
 
 
+def funnel(frame: pd.DataFrame, rate: str, scope: Scope) -> str:
+    """What a bar and its coloured part are.
+
+    Examples
+    --------
+    >>> funnel(pd.DataFrame({"n": [40, 30]}), "stage_conversion_rate", Scope())
+    'Deals that entered each stage (grey), those that go further (colour), with their likely range'
+    """
+    what = "Deals that entered each stage (grey), those that go further (colour), with their likely range"
+    return "; ".join(part for part in (what, _population(frame, rate, scope)) if part)
+
+
+def gone_further(rows: pd.DataFrame, rate: str, scope: Scope) -> str:
+    """How many entered each stage and which share went further."""
+    listed = "; ".join(
+        f"{words.group(row.group)} {words.count(row.n)}, {_value(row.value, 'rate', scope)}"
+        f"{_limits(row, 'rate', scope)} further" for row in rows.itertuples()
+    )  # fmt: skip
+    return f"{words.label(rate)} of {len(rows)} stages, deals that entered and share that went further: {listed}."
+
+
+def multiples(frame: pd.DataFrame, value: str, by: str, scope: Scope) -> str:
+    """What each small picture shows.
+
+    Examples
+    --------
+    >>> multiples(pd.DataFrame({"period": ["2026Q3"]}), "win_rate", "segment", Scope())
+    'Win rate by segment; deals closed in the period; shaded: likely range; grey lines: the others'
+    """
+    measure = f"{words.label(value)} by {words.label(by).lower()}"
+    said = (measure, _population(frame, value, scope), "shaded: likely range; grey lines: the others")
+    return "; ".join(part for part in said if part)
+
+
+def several(series: Mapping[str, pd.DataFrame], value: str, unit: str, scope: Scope) -> str:
+    """Where each group's line starts and ends."""
+    ends = []
+    for name, each in series.items():
+        known = each.dropna(subset=["value"])
+        first, last = (_value(known["value"].iloc[at], unit, scope) if len(known) else words.MISSING for at in (0, -1))
+        ends.append(f"{name} from {first} to {last}")
+    return f"{words.label(value)} over time in {len(series)} small pictures on one scale: {'; '.join(ends)}."
+
+
 def effects(frame: pd.DataFrame, value: str, level: str | None, scope: Scope) -> str:
     """What is compared, and what the full dots are.
 

@@ -16,7 +16,7 @@ from salesops.report.finding import Finding
 _ROW, _LEAST, _TALLEST = 16.0, 3.0, 640.0  # pixels from one to the next: usual, least; and of all together
 _READABLE = 12.0  # pixels a row needs for its n
 _NAME, _AWAY = 15.0, 17.0  # pixels between names, and from a mark to its own
-_ENDS = (("95", "{}_low_95", "{}_high_95"), ("99.8", "{}_low", "{}_high"))
+_ENDS = ((0.95, "{}_low_95", "{}_high_95"), (0.998, "{}_low", "{}_high"))
 
 
 def caterpillar(
@@ -61,7 +61,7 @@ def caterpillar(
     if finding.is_undrawn(value):
         return finding.without_picture(value)
     step = float(np.clip(_TALLEST / len(rows), _LEAST, _ROW))
-    with drawing.canvas(step * len(rows) + 62, left=128, right=92, top=30, bottom=32) as axes:
+    with drawing.canvas(step * len(rows) + 62, left=112, right=98, top=30, bottom=32) as axes:
         axes.set_ylim(len(rows) - 0.5, -0.5)
         marks.reference(axes, reference, "" if reference is None else f"all {words.value(reference, unit)}")
         _intervals(axes, rows, min(step / _ROW, 1.0))
@@ -117,12 +117,13 @@ def funnel_plot(
     checks.require_columns(lines, ["n"])
     unit = tables.unit_of(frame, value) or "ratio"
     rows = _ordered(frame, value, by, called or outside, outside)
-    said = subtitle or _measured(frame, value, rows, "lines: 95 and 99.8 % of chance; diamonds lie outside", scope)
+    drawn_as = f"lines: 95 and {words.rate(0.998)} of chance; diamonds lie outside"
+    said = subtitle or _measured(frame, value, rows, drawn_as, scope)
     finding = Finding(frame, title, said, scope, {value: unit})
     if finding.is_undrawn(value):
         return finding.without_picture(value)
     drawn = _limit_lines(lines[lines["n"] >= 0.7 * rows["n"].min()], limits)
-    with drawing.canvas(320, left=52, right=70, top=16, bottom=50) as axes:
+    with drawing.canvas(320, left=48, right=66, top=16, bottom=50) as axes:
         _scales(axes, rows, drawn, centre, unit, scope.currency)
         _limits(axes, drawn, centre)
         _scattered(axes, rows)
@@ -176,9 +177,9 @@ def _names(axes: Axes, rows: pd.DataFrame, step: float, unit: str, currency: str
         axes.annotate(shown, (1, place), xytext=(8, 0), va="center", fontweight="bold", **look)
     if step < _READABLE or rows["n"].isna().all():
         return
-    quiet = {"color": QUIET, "fontsize": 11, "va": "center"}
+    quiet = {"color": QUIET, "fontsize": 12, "va": "center"}
     for row in rows.dropna(subset=["n"]).itertuples():
-        axes.annotate(f"n {words.count(row.n)}", (1, row.place), xytext=(50, 0), **quiet, **look)
+        axes.annotate(f"n {words.count(row.n)}", (1, row.place), xytext=(54, 0), **quiet, **look)
 
 
 def _in_order(rows: pd.DataFrame, value: str, unit: str, reference: float | None, who: str, scope: Scope) -> str:
@@ -217,7 +218,7 @@ def _limit_lines(lines: pd.DataFrame, limits: Sequence[str]) -> dict[str, pd.Dat
             pair = lines[["n", *names]].set_axis(["n", "low", "high"], axis=1).dropna()
             last = next(reversed(found.values()), None)
             if last is None or not np.allclose(*(each.merge(pair["n"])[["low", "high"]] for each in (pair, last))):
-                found[f"{level} %" if not position else "widened"] = pair
+                found[words.rate(level) if not position else "widened"] = pair
     return found
 
 
@@ -244,7 +245,7 @@ def _end_names(axes: Axes, ends: dict[str, float]) -> None:
     for name, height in zip(known, drawing.spread(list(known.values()), 15 * (top - bottom) / pixels), strict=True):
         axes.annotate(
             name, (1, height), xycoords=axes.get_yaxis_transform(), xytext=(5, 0), textcoords="offset pixels",
-            va="center", color=QUIET, fontsize=11, annotation_clip=False,
+            va="center", color=QUIET, fontsize=12, annotation_clip=False,
         )  # fmt: skip
 
 
@@ -278,7 +279,7 @@ def _scales(axes: Axes, rows: pd.DataFrame, drawn: dict, centre: float, unit: st
     reach = [pair[["low", "high"]].iloc[len(pair) // 6] for pair in drawn.values() if len(pair)]
     known = pd.concat([rows["value"], *reach, pd.Series([centre])])
     marks.side_axis(axes, unit, currency, known)
-    axes.set_xlabel("Deals", color=QUIET, labelpad=6)
+    marks.counted_axis(axes, "Deals")
     axes.grid(axis="y", color=GRID)
 
 

@@ -15,6 +15,7 @@ from salesops.report.caterpillar import caterpillar, funnel_plot
 from salesops.report.comparisons import calibration, forest, grid
 from salesops.report.figures import UNSCOPED, Scope
 from salesops.report.finding import MAX_ROWS, Finding
+from salesops.report.panels import funnel, multiples
 from salesops.report.watching import cohorts, control
 from salesops.report.weekly import weekly
 
@@ -27,9 +28,12 @@ __all__ = [
     "control",
     "fan",
     "forest",
+    "funnel",
     "funnel_plot",
     "grid",
     "lines",
+    "multiples",
+    "pareto",
     "rate_dots",
     "steps",
     "weekly",
@@ -74,7 +78,7 @@ def rate_dots(
     if finding.is_undrawn(rate):
         return finding.without_picture(rate)
     rows = marks.numbers(frame.head(MAX_ROWS), by, rate)
-    with drawing.canvas(_tall(rows, 30), left=124, right=110, top=30, bottom=28) as axes:
+    with drawing.canvas(_tall(rows, 30), **drawing.NAMED, top=30, bottom=28) as axes:
         marks.reference(axes, overall, f"all {words.value(overall, unit)}")
         marks.whiskers(axes, rows)
         marks.dots(axes, rows, hollow=rows["n"] < min_n)
@@ -90,7 +94,6 @@ def bars(
     by: str,
     title: str,
     highlight: object = None,
-    running: str | None = None,
     unit: str | None = None,
     subtitle: str = "",
     scope: Scope = UNSCOPED,
@@ -109,28 +112,62 @@ def bars(
         The finding.
     highlight
         The one group in colour; all are if None.
-    running
-        Column with the running sum, shown beside each value instead of n: a Pareto chart. What it leaves out is grey.
     unit
         Unit of ``value``, where its name does not say it.
     subtitle
         What is measured; put together from the columns if empty.
     """
-    checks.require_columns(frame, [value, by, *filter(None, [running])])
+    checks.require_columns(frame, [value, by])
     unit = unit or tables.unit_of(frame, value) or "count"
-    units = {name: unit for name in (value, running) if name}
+    finding = Finding(frame, title, subtitle or captions.subtitle(frame, value, by, scope), scope, {value: unit})
+    if finding.is_undrawn(value):
+        return finding.without_picture(value)
+    rows = marks.numbers(frame.head(MAX_ROWS), by, value)
+    with drawing.canvas(_tall(rows, 8), **drawing.NAMED, top=8, bottom=28) as axes:
+        marks.bars(axes, rows, quiet=_others(rows, highlight))
+        marks.row_labels(axes, rows, unit, scope.currency)
+        marks.value_axis(axes, unit, scope.currency, *_from_zero(rows))
+        return finding.drawn(axes, captions.ranked(rows, value, by, unit, None, scope))
+
+
+def pareto(
+    frame: pd.DataFrame,
+    *,
+    value: str,
+    by: str,
+    running: str,
+    title: str,
+    subtitle: str = "",
+    scope: Scope = UNSCOPED,
+) -> Block:
+    """Parts of a whole from the largest on: a bar with its interval, and what it adds up to with those above it.
+
+    Parameters
+    ----------
+    frame
+        One row per part, largest first: ``by``, ``value``, where known its limits, and ``running``.
+    value, by
+        Columns to draw.
+    running
+        Column with the running sum; missing for a part that is no part of it, which is grey.
+    title
+        The finding.
+    subtitle
+        What is measured; put together from the columns if empty.
+    """
+    checks.require_columns(frame, [value, by, running])
+    unit = tables.unit_of(frame, value) or "rate"
+    units = dict.fromkeys((value, running), unit)
     finding = Finding(frame, title, subtitle or captions.subtitle(frame, value, by, scope), scope, units)
     if finding.is_undrawn(value):
         return finding.without_picture(value)
     rows = marks.numbers(frame.head(MAX_ROWS), by, value)
-    rows["running"] = frame[running].head(MAX_ROWS).to_numpy(dtype=float) if running else np.nan
-    low, high = rows[["value", "low"]].min(axis=None), rows[["value", "high"]].max(axis=None)
-    top = 26 if running else 8
-    with drawing.canvas(_tall(rows, top), left=124, right=110, top=top, bottom=28) as axes:
-        marks.bars(axes, rows, quiet=rows["running"].isna() if running else _others(rows, highlight))
-        marks.row_labels(axes, rows, unit, scope.currency, running=bool(running))
-        marks.column_head(axes, "adds to" if running else "")
-        marks.value_axis(axes, unit, scope.currency, min(0, low * 1.05), max(0, high * 1.05))
+    rows["running"] = frame[running].head(MAX_ROWS).to_numpy(dtype=float)
+    with drawing.canvas(_tall(rows, 26), **drawing.NAMED, top=26, bottom=28) as axes:
+        marks.bars(axes, rows, quiet=rows["running"].isna())
+        marks.row_labels(axes, rows, unit, scope.currency, running=True)
+        marks.column_head(axes, "adds to")
+        marks.value_axis(axes, unit, scope.currency, *_from_zero(rows))
         return finding.drawn(axes, captions.ranked(rows, value, by, unit, None, scope))
 
 
@@ -174,7 +211,7 @@ def lines(
     series = marks.numbers(frame, x, value)
     series["is_forecast"] = frame[forecast].to_numpy(dtype=bool) if forecast else False
     series["before"] = frame[prior].to_numpy(dtype=float) if prior else np.nan
-    with drawing.canvas(240, left=58, right=94 if prior else 62, top=14, bottom=34) as axes:
+    with drawing.canvas(240, left=54, right=90 if prior else 58, top=14, bottom=34) as axes:
         marks.earlier(axes, series)
         marks.band(axes, series, "low", "high", 0.16)
         marks.actual_and_expected(axes, series)
@@ -222,7 +259,7 @@ def fan(
     if frame[[actual, predicted]].isna().all(axis=None):
         return finding.without_picture(predicted)
     series = _joined(_history_and_forecast(frame, x, actual, predicted))
-    with drawing.canvas(240, left=58, right=62, top=14, bottom=34) as axes:
+    with drawing.canvas(240, left=54, right=58, top=14, bottom=34) as axes:
         marks.band(axes, series, "low", "high", 0.16)
         marks.band(axes, series, "low_80", "high_80", 0.26)
         marks.actual_and_expected(axes, series)
@@ -267,13 +304,13 @@ def steps(
     curves = _curves(frame, x, y, by)
     chosen = highlight if highlight in curves else next(iter(curves))
     ends = {f"{words.value(_last(each['value']), unit)} {name}": _last(each["value"]) for name, each in curves.items()}
-    with drawing.canvas(252, left=52, right=124 if by else 62, top=14, bottom=48) as axes:
+    with drawing.canvas(252, left=48, right=112 if by else 58, top=14, bottom=48) as axes:
         marks.curves(axes, curves, chosen)
         marks.side_axis(
             axes, unit, scope.currency, pd.concat([each[["value", "high"]].stack() for each in curves.values()])
         )
         axes.set_xlim(left=0)
-        axes.set_xlabel(words.label(x), color=drawing.QUIET, labelpad=6)
+        marks.counted_axis(axes, words.label(x))
         marks.end_labels(axes, ends)
         return finding.drawn(axes, captions.built_up(curves, y, x, unit))
 
@@ -326,6 +363,11 @@ def _room(rows: pd.DataFrame, unit: str, overall: float | None) -> tuple[float, 
     low, high = min(known) - room, max(known) + room
     is_share = unit == "rate" and min(known) >= 0
     return (max(low, -room / 2), min(high, max(1, *known) + room / 2)) if is_share else (low, high)
+
+
+def _from_zero(rows: pd.DataFrame) -> tuple[float, float]:
+    low, high = rows[["value", "low"]].min(axis=None), rows[["value", "high"]].max(axis=None)
+    return min(0, low * 1.05), max(0, high * 1.05)
 
 
 def _tall(rows: pd.DataFrame, top: float) -> float:

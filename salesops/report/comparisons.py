@@ -13,7 +13,6 @@ from salesops.report.finding import MAX_ROWS, Finding
 
 MAX_EFFECTS = 18
 MAX_COLUMNS = 4
-_HEAD = 26  # pixels of a factor's name above its levels
 _CELL = 56
 
 
@@ -61,9 +60,9 @@ def forest(
     if finding.is_undrawn(value):
         return finding.without_picture(value)
     rows = _effects(frame.head(MAX_EFFECTS), value, by, level, reference, n, named)
-    places, heads, height = _places(rows["factor"] if level else None, len(rows))
+    places, heads, height = marks.places(rows["factor"] if level else None, len(rows))
     rows["place"] = places
-    with drawing.canvas(height + 38, left=150, right=104, top=8, bottom=30) as axes:
+    with drawing.canvas(height + 38, left=130, right=96, top=8, bottom=30) as axes:
         axes.set_ylim(height, 0)
         marks.reference(axes, 0.0, "")
         marks.effects(axes, rows)
@@ -116,7 +115,7 @@ def grid(
     cells["is_named"] = frame[named].to_numpy(dtype=bool) if named in frame.columns else False
     sides = _first(frame[by], MAX_ROWS)
     cells = cells[cells["group"].isin(sides) & cells["across"].isin(heads)]
-    with drawing.canvas(len(sides) * _CELL + 46, left=108, right=6, top=40, bottom=6) as axes:
+    with drawing.canvas(len(sides) * _CELL + 46, left=88, right=2, top=40, bottom=6) as axes:
         marks.cells(axes, cells, sides, heads, unit, scope.currency, min_n)
         return finding.drawn(axes, captions.crossed(cells, value, unit, scope))
 
@@ -154,7 +153,7 @@ def calibration(
         return finding.without_picture(observed)
     rows = marks.numbers(frame, predicted, observed).assign(place=frame[predicted].to_numpy(dtype=float))
     top = float(np.nanmax(rows[["place", "value", "high"]].to_numpy()))
-    with drawing.canvas(300, left=58, right=30, top=14, bottom=52) as axes:
+    with drawing.canvas(300, left=54, right=24, top=14, bottom=52) as axes:
         marks.agreement(axes, rows, rows["n"] < min_n)
         marks.square_axes(axes, min(1.04 * top, 1.02))
         return finding.drawn(axes, captions.agreement(rows))
@@ -168,19 +167,6 @@ def _effects(frame: pd.DataFrame, value, by, level, reference, n, named) -> pd.D
     rows["n"] = frame[n].to_numpy(dtype=float) if n in frame.columns else np.nan
     rows["is_named"] = frame[named].to_numpy(dtype=bool) if named in frame.columns else True
     return rows
-
-
-def _places(factors: pd.Series | None, n: int) -> tuple[list[float], dict[float, str], float]:
-    """Where each row stands, where each factor's name does, and how tall all are, in pixels from the top."""
-    places, heads, at, last = [], {}, 0.0, None
-    for row in range(n):
-        if factors is not None and factors.iloc[row] != last:
-            last = factors.iloc[row]
-            heads[at + _HEAD / 2 + 2] = last
-            at += _HEAD
-        places.append(at + marks.ROW / 2)
-        at += marks.ROW
-    return places, heads, max(at, marks.ROW)
 
 
 def _first(column: pd.Series, limit: int) -> Sequence[str]:

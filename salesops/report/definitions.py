@@ -50,8 +50,17 @@ def _definition(function: Callable) -> str:
     about = _prose(text)[1 if found else 0 :]  # the metric's own definition says the first sentence
     head = "".join(_entry(metric) for metric in found) or _term(words.label(function.__name__), function.__name__)
     source = _section(text, "References")
-    rest = [f"Source: {source}"] if source else []
-    return head + "".join(f"<dd>{markup.text(line)}</dd>" for line in [*about, *rest])
+    rest = [*about, *([f"Source: {source}"] if source else [])]
+    if not found:
+        return head + "".join(f"<dd>{markup.text(line)}</dd>" for line in rest)
+    name = words.label(found[0].name)
+    return head + (f"<dd>{_folded(f'How it is worked out: {name}', rest)}</dd>" if rest else "")
+
+
+def _folded(title: str, lines: Iterable[str]) -> str:
+    """What few readers ask, one click away."""
+    text = "".join(f"<p>{markup.text(line)}</p>" for line in lines)
+    return f"<details><summary>{markup.text(title)}</summary>{text}</details>"
 
 
 def _entry(metric: metrics.Metric) -> str:

@@ -16,7 +16,8 @@ from matplotlib.figure import Figure
 
 from salesops.report.style import chart_style
 
-WIDTH = 420
+WIDTH = 360  # pixels: at most a third larger on a wide page, hardly smaller on a phone
+NAMED = {"left": 116, "right": 104}  # margins of rows with names before and values behind them
 SERIES, AREA, QUIET, TEXT, GRID, PAPER = "#12436d", "#bfbfbf", "#767676", "#0b0c0c", "#e3e3e3", "#ffffff"
 _VARIABLES = {
     SERIES: "--so-series",
@@ -66,7 +67,7 @@ def svg(axes: Axes, *, name: str, alt: str) -> str:
     return ElementTree.tostring(root, encoding="unicode")
 
 
-def wrapped(label: str, width: int = 17, lines: int = 2) -> str:
+def wrapped(label: str, width: int = 15, lines: int = 2) -> str:
     """A label broken into at most so many lines, the rest cut with an ellipsis.
 
     Examples

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date
 from typing import NamedTuple
@@ -13,10 +14,25 @@ from salesops import words
 from salesops.report import agreement, contrast
 
 LARGEST, LARGEST_BEYOND_CHARTS = 500_000, 250_000  # bytes of any page; the sample's hold 100,000 beyond charts
-STALE_DAYS = 31  # between the last recorded event and the end of what the page is about
-_LOADING = ("src", "srcset", "poster", "background", "data", "action", "formaction", "manifest", "xlink:href")
-_ACTIVE = ("script", "iframe", "object", "embed", "applet", "form", "base", "link", "frame")
+STALE_DAYS = 31  # between the last recorded event and the end of what the page is about; of a shorter period its days
+_LOADING = (
+    "src", "srcset", "imagesrcset", "poster", "background", "data", "action", "formaction", "manifest", "xlink:href",
+    "ping", "longdesc", "profile",
+)  # fmt: skip
+_DRAWN = ("use", "image", "feimage", "pattern", "lineargradient", "radialgradient", "textpath", "mpath")
+_STYLE_LOADS = re.compile(r"""@import[^;]+|(?:url|image-set|src)\(\s*(?!['"]?\s*(?:#|data:))[^)]*\)""", re.IGNORECASE)
+_ACTIVE = (
+    "script", "iframe", "object", "embed", "applet", "form", "base", "link", "frame", "portal", "animate", "set",
+    "animatemotion", "animatetransform", "foreignobject",
+)  # fmt: skip
+_LEFT_BY_CODE = re.compile(r"Traceback \(most recent call last\)|<[\w.]+ (?:object )?at 0x[0-9a-f]+>|<class '[\w.]+'>")
+_COLOUR = re.compile(
+    r"(?<![\w-])(?:color|fill|stroke|background(?:-color)?):\s*(#[0-9a-f]{3,8}|(?:rgb|hsl)a?\([^)]*\))", re.IGNORECASE
+)
 _NOT_A_NUMBER = re.compile(r"(?<![\w'’-])(?:nan|NaN|NaT|inf|<NA>|undefined)(?![\w'’-])|^None$")  # "None of" is English
+_SAID = {  # where the page speaks itself; what data say may be called anything
+    "so-tile-value", "so-tile-notes", "so-chart-title", "so-chart-subtitle", "so-note", "so-left-out", "so-withheld",
+}  # fmt: skip
 _MARKS = ("path", "circle", "rect", "line", "polyline", "polygon", "use", "image")
 
 
@@ -27,16 +43,24 @@ class Fault(NamedTuple):
     message: str
 
 
-def faults(page: str, content: Mapping[str, object] | None = None) -> list[Fault]:
+def faults(
+    page: str,
+    content: Mapping[str, object] | None = None,
+    *,
+    largest: tuple[int, int] = (LARGEST, LARGEST_BEYOND_CHARTS),
+) -> list[Fault]:
     """Every rule of the page's standard that a finished page breaks.
 
     Parameters
     ----------
     page
-        The whole HTML file.
+        The whole HTML file: a report, a list of deals or an index.
     content
         Of the figures file: ``headlines``, ``figures``, ``period``, ``as_of``, with ``currency`` and
-        ``data_through`` beside them. Without it only the page itself is checked.
+        ``data_through`` beside them. Without it only the page itself is checked: a list of deals and an index have
+        no sentences of their own.
+    largest
+        Most bytes of the page and of what is no chart in it; a list of deals may be longer than a report.
 
     Returns
     -------
@@ -45,31 +69,29 @@ def faults(page: str, content: Mapping[str, object] | None = None) -> list[Fault
 
     Examples
     --------
-    >>> [fault.message for fault in faults("<html lang='en'><title>x</title><h1>A</h1><h3>B</h3></html>")]
-    ["heading 'B' is h3 after h1"]
+    >>> faults("<html lang='en'><title>x</title><h1>A</h1><h3>B</h3></html>")[0].message
+    "heading 'B' is h3 after h1"
     """
     read = BeautifulSoup(page, "html.parser")
     found = [Fault(name, message) for name, rule in RULES.items() for message in rule(read)]
-    found += [Fault("size", message) for message in _size(page, read)]
+    found += [Fault("size", message) for message in _size(page, read, *largest)]
     if content is not None:
-        found += [Fault("sentences agree", message) for message in _sentences(content)]
-        found += [Fault("freshness", message) for message in _freshness(content)]
+        found += [Fault("sentences agree", message) for message in _sentences(read, content)]
+        found += [Fault("freshness", message) for message in _freshness(read, content)]
     return found
 
 
 def _outside(read: BeautifulSoup) -> Iterator[str]:
     for tag in read.find_all(True):
-        for name in _LOADING:
-            if not str(tag.get(name, "#")).startswith(("#", "data:")):
+        names = [*_LOADING, "href"] if tag.name in _DRAWN else _LOADING
+        for name in names:
+            if not str(tag.get(name, "#")).strip().lower().startswith(("#", "data:")):
                 yield f"<{tag.name} {name}> loads {_cut(tag[name])}"
-        if tag.name in ("use", "image") and not str(tag.get("href", "#")).startswith(("#", "data:")):
-            yield f"<{tag.name} href> loads {_cut(tag['href'])}"
         if tag.name == "meta" and str(tag.get("http-equiv", "")).lower() == "refresh":
             yield "<meta> sends the reader elsewhere"
-    for style in [*(tag.text for tag in read.find_all("style")), *(tag["style"] for tag in read.find_all(style=True))]:
-        yield from (
-            f"a style loads {_cut(found)}" for found in re.findall(r"@import[^;]+|url\((?!['\"]?[#])[^)]*\)", style)
-        )
+        # Of an SVG any attribute is a style: fill="url(…)".
+        styles = [tag.text] if tag.name == "style" else map(str, tag.attrs.values()) if tag.attrs else []
+        yield from (f"a style loads {_cut(found[0])}" for style in styles for found in _STYLE_LOADS.finditer(style))
 
 
 def _code(read: BeautifulSoup) -> Iterator[str]:
@@ -77,10 +99,13 @@ def _code(read: BeautifulSoup) -> Iterator[str]:
         if tag.name in _ACTIVE:
             yield f"<{tag.name}> stands on the page"
         yield from (f"<{tag.name}> has {name}" for name in tag.attrs if name.lower().startswith("on"))
-        if str(tag.get("href", "")).strip().lower().startswith(("javascript:", "vbscript:")):
+        aim = re.sub(r"[\x00-\x20]", "", str(tag.get("href", ""))).lower()  # as a browser reads it
+        is_file = aim.startswith("data:text/csv")
+        if aim.startswith(("javascript:", "vbscript:", "data:")) and not is_file:
             yield f"a link runs {_cut(tag['href'])}"
         if {"input", "jp-InputArea", "prompt", "highlight", "traceback"} & set(tag.get("class", [])):
             yield f"code is shown: {_cut(tag.text)}"
+    yield from (f"'{found[0]}' is shown" for found in _LEFT_BY_CODE.finditer(read.body.text if read.body else ""))
 
 
 def _alternatives(read: BeautifulSoup) -> Iterator[str]:
@@ -92,8 +117,10 @@ def _alternatives(read: BeautifulSoup) -> Iterator[str]:
             continue
         if len(said.split()) < 4:
             yield f"a picture says '{said}' to who cannot see it"
-        elif title is not None and said.rstrip(".") == title.text.strip().rstrip("."):
+        elif title is not None and _plain(said) == _plain(title.text):
             yield f"a picture repeats its title: {_cut(said)}"
+        elif picture.name == "svg" and picture.get("role") != "img":
+            yield f"a picture does not say that it is one: {_cut(said)}"
 
 
 def _headings(read: BeautifulSoup) -> Iterator[str]:
@@ -102,6 +129,8 @@ def _headings(read: BeautifulSoup) -> Iterator[str]:
     if len(firsts) != 1:
         yield f"{len(firsts)} first headings, not one"
     content = [tag for tag in headings if not tag.find_parent("nav")]
+    if content and content[0].name != "h1":
+        yield f"'{_cut(content[0].text)}' comes before the first heading"
     for before, tag in itertools.pairwise(content):
         if int(tag.name[1]) > int(before.name[1]) + 1:
             yield f"heading '{_cut(tag.text)}' is {tag.name} after {before.name}"
@@ -109,15 +138,33 @@ def _headings(read: BeautifulSoup) -> Iterator[str]:
 
 
 def _names(read: BeautifulSoup) -> Iterator[str]:
-    ids = [tag["id"] for tag in read.find_all(id=True)]
-    yield from (f"two things are called #{name}" for name in sorted({name for name in ids if ids.count(name) > 1}))
+    ids = Counter(tag["id"] for tag in read.find_all(id=True))
+    yield from (f"two things are called #{name}" for name in sorted(ids) if ids[name] > 1)
     for link in read.find_all("a", href=re.compile("^#")):
         if link["href"][1:] not in ids:
             yield f"a link leads to {link['href']}, which is not there"
+    if len(read.find_all("main")) != 1:
+        yield f"{len(read.find_all('main'))} main parts, not one"
+    else:
+        yield from _way_in(read)
     if read.html is None or not read.html.get("lang"):
         yield "the page does not say its language"
     if read.title is None or not read.title.text.strip():
         yield "the page has no title"
+
+
+def _way_in(read: BeautifulSoup) -> Iterator[str]:
+    """What leads past the banner, through a long page, and lets a phone show it in its own width."""
+    first = read.find("a")
+    if first is None or first.get("href") != f"#{read.main.get('id')}":
+        yield "the first link does not lead to the content"
+    listed = {link["href"] for link in read.select("nav a[href]")}
+    missed = [tag for tag in read.main.find_all("h2", id=True) if f"#{tag['id']}" not in listed]
+    if listed and missed:
+        yield f"'{_cut(missed[0].text)}' is not in the contents"
+    view = read.find("meta", attrs={"name": "viewport"})
+    if view is None or "width=device-width" not in view.get("content", "") or "user-scalable=no" in view["content"]:
+        yield "a phone cannot show the page in its own width"
 
 
 def _tables(read: BeautifulSoup) -> Iterator[str]:
@@ -126,23 +173,36 @@ def _tables(read: BeautifulSoup) -> Iterator[str]:
         name = caption.text.strip() if caption else ""
         if not name:
             yield "a table has no caption"
-        yield from (
-            f"table '{_cut(name)}': a heading without scope" for head in table.find_all("th") if not head.get("scope")
-        )
+        heads = table.find_all("th")
+        if not heads:
+            yield f"table '{_cut(name)}' has no headings"
+        yield from (f"table '{_cut(name)}': a heading without scope" for head in heads if not head.get("scope"))
+        box = table.parent
+        if box.get("tabindex") != "0" or box.get("role") != "region":
+            yield f"table '{_cut(name)}' cannot be scrolled by itself"
 
 
 def _not_numbers(read: BeautifulSoup) -> Iterator[str]:
-    places = read.select("td:not(.so-text), .so-tile-value, .so-tile-notes, .so-headline li, .so-chart-title, svg text")
-    for place in places:
-        found = _NOT_A_NUMBER.search(place.get_text(" ").strip())
+    places = [tag.get_text(" ").strip() for tag in read.find_all(_is_said)]
+    for said in [*places, *(str(picture["aria-label"]) for picture in read.select("svg[aria-label]"))]:
+        found = _NOT_A_NUMBER.search(said)
         if found:
-            yield f"'{found[0]}' in '{_cut(place.get_text(' ').strip())}'"
+            yield f"'{found[0]}' in '{_cut(said)}'"
     for picture in read.find_all("svg"):
         found = re.search(
             r"\b(?:nan|inf)\b", " ".join(str(tag.get("d") or tag.get("points") or "") for tag in picture.find_all(True))
         )
         if found:
             yield f"a picture is drawn with '{found[0]}'"
+
+
+def _is_said(tag: Tag) -> bool:
+    classes = tag.get("class", ())
+    if tag.name == "td":
+        return "so-text" not in classes
+    if tag.name in ("li", "dd"):
+        return tag.find_parent(class_=("so-headline", "so-banner")) is not None
+    return tag.name == "text" or not _SAID.isdisjoint(classes)
 
 
 def _charts(read: BeautifulSoup) -> Iterator[str]:
@@ -157,40 +217,74 @@ def _charts(read: BeautifulSoup) -> Iterator[str]:
             yield f"chart '{_cut(name)}' is empty"
         if picture is not None and len(figure.select("tbody tr")) == 0:
             yield f"chart '{_cut(name)}' has no data behind it"
+        elif picture is not None and not re.search(r"\d", " ".join(cell.text for cell in figure.select("tbody td"))):
+            yield f"chart '{_cut(name)}' has no number behind it"
 
 
 def _contrasts(read: BeautifulSoup) -> Iterator[str]:
+    palettes = [palette for style in read.find_all("style") for palette in contrast.palettes(style.text)]
+    if not palettes:
+        yield "the page has no colours to check"
     for style in read.find_all("style"):
         yield from contrast.too_faint(style.text)
+    drawn = [
+        f"{name}:{tag[name]}" for tag in read.find_all(True) for name in ("fill", "stroke", "color") if tag.get(name)
+    ]
+    for style in {*(tag["style"] for tag in read.find_all(style=True)), *drawn}:
+        found = _COLOUR.search(style)
+        if found:
+            yield f"{found[0]} is the same in light and dark: it may be too faint in one"
 
 
-def _size(page: str, read: BeautifulSoup) -> Iterator[str]:
+def _size(page: str, read: BeautifulSoup, most: int, most_beyond: int) -> Iterator[str]:
     whole = len(page.encode())
     charts = sum(len(str(figure).encode()) for figure in read.find_all("figure"))
-    if whole > LARGEST:
-        yield f"{whole // 1000:,} KB; {LARGEST // 1000} are allowed"
-    if whole - charts > LARGEST_BEYOND_CHARTS:
-        yield f"{(whole - charts) // 1000:,} KB beyond charts; {LARGEST_BEYOND_CHARTS // 1000} are allowed"
+    if whole > most:
+        yield f"{whole // 1000:,} KB; {most // 1000:,} are allowed"
+    if whole - charts > most_beyond:
+        yield f"{(whole - charts) // 1000:,} KB beyond charts; {most_beyond // 1000:,} are allowed"
 
 
-def _sentences(content: Mapping) -> Iterator[str]:
-    asked = [{"by": content.get("parameters", {})}]  # a number of days that was asked for is said, not found
+def _sentences(read: BeautifulSoup, content: Mapping) -> Iterator[str]:
+    asked = [{"by": _asked(content.get("parameters", {}))}]  # a number of days that was asked for is said, not found
     known = {"currency": content.get("currency", ""), "names": content.get("names", ())}
-    for sentence in content["headlines"]:
+    if not content["headlines"]:
+        yield "the page says nothing in a sentence"
+    titles = [_text(title).replace("\u00a0", " ") for title in read.select(".so-chart-title")]
+    for sentence in [*content["headlines"], *titles]:
         lost = agreement.untraced(sentence, [*content["figures"], *asked], **known)
         if lost:
             yield f"'{_cut(sentence)}': {', '.join(lost)} is not among the figures"
         yield from (f"'{_cut(sentence)}': {wrong}" for wrong in agreement.contradictions(sentence))
+    for tile in read.select(".so-tile"):
+        notes = [_text(note) for note in tile.select(".so-tile-notes p")]
+        wrong = agreement.wrong_notes(_text(tile.select_one(".so-tile-value")), notes)
+        yield from (f"tile '{_cut(_text(tile.select_one('.so-tile-title')))}': {_cut(note)}" for note in wrong)
 
 
-def _freshness(content: Mapping) -> Iterator[str]:
+def _asked(parameters: Mapping) -> dict[str, object]:
+    """Each number that was asked for, one of a list by itself."""
+    listed = {name: each if isinstance(each, list) else [each] for name, each in parameters.items()}
+    return {f"{name} {place}": each for name, items in listed.items() for place, each in enumerate(items)}
+
+
+def _freshness(read: BeautifulSoup, content: Mapping) -> Iterator[str]:
     through, as_of = content.get("data_through"), content.get("as_of")
-    end = (content.get("period") or {}).get("end")
+    said = {_text(name): _text(name.find_next("dd")) for name in read.select(".so-banner dt")}
+    for name, day in (("Data through", through), ("As of", as_of)):
+        if day and said.get(name) != words.day(day):
+            yield f"the page does not say '{name} {words.day(day)}'"
     if not through or not as_of:
+        yield "it is not known how far the data reach"
         return
-    wanted = min(as_of, end) if end else as_of
-    late = (date.fromisoformat(wanted) - date.fromisoformat(through)).days
-    if late > STALE_DAYS:
+    period = content.get("period") or {}
+    start, end = period.get("start"), period.get("end")
+    wanted = date.fromisoformat(min(as_of, end) if end else as_of)
+    most = (
+        min(STALE_DAYS, (date.fromisoformat(end) - date.fromisoformat(start)).days + 1) if start and end else STALE_DAYS
+    )
+    late = (wanted - date.fromisoformat(through)).days
+    if late > most:
         yield (
             f"the data end on {words.day(through)}, {late} days before {words.day(wanted)}. "
             "Export anew, or give an as_of up to which the data reach"
@@ -199,6 +293,10 @@ def _freshness(content: Mapping) -> Iterator[str]:
 
 def _text(tag: Tag | None) -> str:
     return tag.text.strip() if tag else ""
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"\W+", " ", text).strip().lower()
 
 
 def _cut(text: object, most: int = 70) -> str:

@@ -10,6 +10,7 @@ from nbformat import NotebookNode
 
 from salesops import checks, words
 from salesops.report import markup
+from salesops.report.block import bare
 from salesops.report.style import stylesheet
 
 _SHOWN = ("text/html", "image/svg+xml")
@@ -90,9 +91,14 @@ def _readable(notebook: NotebookNode) -> NotebookNode:
         if cell.cell_type == "markdown":
             cells.append(NotebookNode(cell))
         elif cell.cell_type == "code":
-            outputs = [output for output in cell.get("outputs", []) if _is_shown(output)]
+            outputs = [_bare(output) for output in cell.get("outputs", []) if _is_shown(output)]
             cells.append(NotebookNode({**cell, "source": "", "outputs": outputs}))
     return NotebookNode({**notebook, "cells": cells})
+
+
+def _bare(output: NotebookNode) -> NotebookNode:
+    data = {kind: bare(text) if kind == "text/html" else text for kind, text in output["data"].items()}
+    return NotebookNode({**output, "data": NotebookNode(data)})
 
 
 def _begins_section(cell: NotebookNode) -> bool:

@@ -16,6 +16,7 @@ from salesops.report import captions, drawing
 from salesops.report.drawing import AREA, GRID, PAPER, QUIET, SERIES, TEXT
 
 ROW = 38  # pixels from one group to the next
+HEAD = 26  # pixels of a name above the rows that belong to it
 _DASHES = [(0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2))]
 
 
@@ -29,6 +30,19 @@ def numbers(frame: pd.DataFrame, label: str, value: str) -> pd.DataFrame:
     drawn["n"] = frame["n"].to_numpy(dtype=float) if "n" in frame.columns else np.nan
     drawn["place"] = np.arange(len(drawn), dtype=float)
     return drawn
+
+
+def places(parts: pd.Series | None, n: int) -> tuple[list[float], dict[float, str], float]:
+    """Where each row stands, where each head does, and how tall all are, in pixels from the top."""
+    places, heads, at, last = [], {}, 0.0, None
+    for row in range(n):
+        if parts is not None and parts.iloc[row] != last:
+            last = parts.iloc[row]
+            heads[at + HEAD / 2 + 2] = last
+            at += HEAD
+        places.append(at + ROW / 2)
+        at += ROW
+    return places, heads, max(at, ROW)
 
 
 def whiskers(axes: Axes, rows: pd.DataFrame, colour: str = SERIES) -> None:
@@ -55,6 +69,15 @@ def bars(axes: Axes, rows: pd.DataFrame, *, quiet: pd.Series | None) -> None:
         if len(chosen):
             sns.barplot(chosen, x="value", y="place", color=colour, ax=axes, **look)
     whiskers(axes, rows, TEXT)
+    axes.axvline(0, color=QUIET, linewidth=1)
+
+
+def going_further(axes: Axes, rows: pd.DataFrame) -> None:
+    """How many entered, grey from zero; over it in colour the share that goes further, with its interval."""
+    axes.barh(rows["place"], rows["n"], height=0.6, color=AREA)
+    axes.barh(rows["place"], rows["n"] * rows["value"].fillna(0), height=0.6, color=SERIES)
+    counted = rows.assign(low=rows["n"] * rows["low"], high=rows["n"] * rows["high"])
+    whiskers(axes, counted, TEXT)
     axes.axvline(0, color=QUIET, linewidth=1)
 
 
@@ -107,16 +130,26 @@ def row_labels(axes: Axes, rows: pd.DataFrame, unit: str, currency: str, *, runn
         note = words.value(row.running, unit) if running else f"n {words.count(row.n)}"
         if not np.isnan(row.running if running else row.n) and (running or tells_n):
             axes.annotate(
-                note, (1, row.place), xycoords=axes.get_yaxis_transform(), xytext=(60, 0),
+                note, (1, row.place), xycoords=axes.get_yaxis_transform(), xytext=(58, 0),
                 textcoords="offset pixels", va="center", color=QUIET, fontsize=12, annotation_clip=False,
             )  # fmt: skip
     axes.set_ylabel("")
 
 
+def heads_of(axes: Axes, heads: Mapping[float, str]) -> None:
+    """Names above the rows that belong to them."""
+    left = 1 - axes.get_position().x0 * drawing.WIDTH
+    for place, head in heads.items():
+        axes.annotate(
+            drawing.wrapped(head, 40, 1), (0, place), xycoords=axes.get_yaxis_transform(), xytext=(left, 0),
+            textcoords="offset pixels", va="center", fontweight="bold", annotation_clip=False,
+        )  # fmt: skip
+
+
 def column_head(axes: Axes, text: str) -> None:
     """What the quiet figures at the right are, above them."""
     axes.annotate(
-        text, (1, 1), xycoords="axes fraction", xytext=(60, 4), textcoords="offset pixels", color=QUIET,
+        text, (1, 1), xycoords="axes fraction", xytext=(58, 4), textcoords="offset pixels", color=QUIET,
         fontsize=12, annotation_clip=False,
     )  # fmt: skip
 
@@ -135,10 +168,7 @@ def effect_labels(axes: Axes, rows: pd.DataFrame, heads: Mapping[float, str], un
     look = {"xycoords": axes.get_yaxis_transform(), "textcoords": "offset pixels", "annotation_clip": False}
     left = 1 - axes.get_position().x0 * drawing.WIDTH
     quiet = {"color": QUIET, "fontsize": 12}
-    for place, head in heads.items():
-        axes.annotate(
-            drawing.wrapped(head, 40, 1), (0, place), xytext=(left, 0), va="center", fontweight="bold", **look
-        )
+    heads_of(axes, heads)
     for row in rows.itertuples():
         indent, up = left + (8 if heads else 0), 8 if row.against else 0
         lines = 1 if row.against else 2
@@ -152,7 +182,7 @@ def effect_labels(axes: Axes, rows: pd.DataFrame, heads: Mapping[float, str], un
         weight = {"fontweight": "bold"} if row.is_named else {"color": QUIET}
         axes.annotate(shown, (1, row.place), xytext=(8, 0), va="center", **weight, **look)
         if not np.isnan(row.n):
-            axes.annotate(f"n {words.count(row.n)}", (1, row.place), xytext=(46, 0), va="center", **quiet, **look)
+            axes.annotate(f"n {words.count(row.n)}", (1, row.place), xytext=(50, 0), va="center", **quiet, **look)
     axes.set_ylabel("")
 
 
@@ -175,7 +205,7 @@ def cells(
         shown = words.value(row.value, unit, currency=currency, compact=True, bare=True)
         weight = {"color": QUIET} if is_few else {"fontweight": "bold"}
         axes.text(x + 0.5, y + 0.26, shown, ha="center", va="center", **weight)
-        small = {"ha": "center", "va": "center", "fontsize": 11}
+        small = {"ha": "center", "va": "center", "fontsize": 12}
         axes.text(x + 0.5, y + 0.54, words.bracket(row.low, row.high, unit), **small)
         axes.text(x + 0.5, y + 0.79, "" if np.isnan(row.n) else f"n {words.count(row.n)}", **small)
     left = axes.get_position().x0 * drawing.WIDTH
@@ -206,6 +236,7 @@ def square_axes(axes: Axes, top: float) -> None:
         axis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
         axis.set_major_formatter(tick_text("rate", ""))
     axes.grid(color=GRID)
+    axes.tick_params(axis="x", pad=6)  # the two zeros stand apart
     axes.set_xlabel("Predicted", color=QUIET, labelpad=6)
     axes.set_ylabel("")
     axes.annotate(
@@ -238,7 +269,7 @@ def two_dots(axes: Axes, rows: pd.DataFrame) -> None:
     for at, (fill, name) in enumerate(((PAPER, "so far"), (SERIES, "expected in the end"))):
         look = {"xycoords": "axes fraction", "textcoords": "offset pixels", "annotation_clip": False}
         place = {"markersize": 8, "color": SERIES, "markerfacecolor": fill, "markeredgewidth": 2, "clip_on": False}
-        x = 0.03 + 0.38 * at
+        x = 0.03 + 0.42 * at
         axes.plot(x, 1 + 15 / (axes.get_position().height * axes.figure.get_figheight() * 72), "o",
                   transform=axes.transAxes, **place)  # fmt: skip
         axes.annotate(name, (x, 1), xytext=(10, 15), va="center", color=QUIET, fontsize=12, **look)
@@ -259,9 +290,8 @@ def value_axis(axes: Axes, unit: str, currency: str, low: float, high: float) ->
     """A horizontal axis of values with a light grid."""
     if np.isfinite([low, high]).all() and high > low:
         axes.set_xlim(low, high)
-    axes.xaxis.set_major_locator(
-        MaxNLocator(3 if unit.startswith("amount") else 4, steps=[1, 2, 2.5, 5, 10], integer=unit == "count")
-    )
+    ticks = 4 if unit == "points" and high - low < 1 else 3  # as many as have room beside the names
+    axes.xaxis.set_major_locator(MaxNLocator(ticks, steps=[1, 2, 2.5, 5, 10], integer=unit == "count"))
     axes.xaxis.set_major_formatter(tick_text(unit, currency))
     axes.grid(axis="x", color=GRID)
     axes.tick_params(axis="x", length=0)
@@ -272,6 +302,13 @@ def value_axis(axes: Axes, unit: str, currency: str, low: float, high: float) ->
 def band(axes: Axes, series: pd.DataFrame, low: str, high: str, alpha: float) -> None:
     """The space between two limits."""
     axes.fill_between(series["place"], series[low], series[high], color=SERIES, alpha=alpha, linewidth=0, zorder=1)
+
+
+def alone(axes: Axes, known: pd.DataFrame) -> None:
+    """A single value has no line: a dot with its whisker."""
+    if len(known) == 1:
+        axes.vlines(known["place"], known["low"], known["high"], color=SERIES, linewidth=2, zorder=2)
+        axes.scatter(known["place"], known["value"], color=SERIES, s=64, zorder=3)
 
 
 def actual_and_expected(axes: Axes, series: pd.DataFrame) -> None:
@@ -299,11 +336,20 @@ def actual_and_expected(axes: Axes, series: pd.DataFrame) -> None:
 
 def time_axis(axes: Axes, series: pd.DataFrame, unit: str, currency: str, shown: pd.Series) -> None:
     """Periods below, values on the left; amounts, counts and times begin at zero."""
-    places = range(len(series) - 1, -1, -max(math.ceil(len(series) / 4), 1))
-    axes.set_xticks(list(places), [words.group(series["group"].iloc[place]) for place in places])
+    names = series["group"].map(words.group).tolist()
+    room = axes.get_position().width * drawing.WIDTH
+    apart = (8 * max(map(len, names), default=1) + 16) * (len(names) - 0.6) / room  # places a name takes
+    places = range(len(names) - 1, -1, -max(math.ceil(apart), 1))
+    axes.set_xticks(list(places), [names[place] for place in places])
     axes.tick_params(axis="x", pad=5)
     axes.set_xlim(-0.2, max(len(series) - 0.8, 0.2))
     side_axis(axes, unit, currency, shown)
+
+
+def counted_axis(axes: Axes, name: str) -> None:
+    """A horizontal axis of days, weeks or deals, named below."""
+    axes.xaxis.set_major_formatter(tick_text("count", ""))
+    axes.set_xlabel(name, color=QUIET, labelpad=6)
 
 
 def side_axis(axes: Axes, unit: str, currency: str, shown: pd.Series) -> None:
@@ -339,6 +385,6 @@ def tick_text(unit: str, currency: str) -> FuncFormatter:
     """Tick labels as the unit is written, short."""
 
     def text(number: float, _: object) -> str:
-        return re.sub(r"\.0(?=[KMB])", "", words.value(number, unit, currency=currency, compact=True, bare=True))
+        return re.sub(r"[.,]0(?=[KMB])", "", words.value(number, unit, currency=currency, compact=True, bare=True))
 
     return FuncFormatter(text)

@@ -5,16 +5,18 @@ from html import escape as _escape
 
 from salesops import words
 
+_INSIDE = re.compile(r"(?<=[\dKMB]) (?=[%$€£¥₹](?!\w)|days?\b|hours?\b|points?\b)|(?<=\bn) (?=\d)")
+
 
 def text(item: object) -> str:
     """Any value as HTML text; a number stays on one line with its sign and unit.
 
     Examples
     --------
-    >>> text("<script> & 24 % of 1,200")
-    '&lt;script&gt; &amp; 24&nbsp;% of 1,200'
+    >>> text("<script> & 24 % of 1,200"), text("1,2M €")
+    ('&lt;script&gt; &amp; 24&nbsp;% of 1,200', '1,2M&nbsp;€')
     """
-    return re.sub(r"(?<=\d) (?=%|days?\b|hours?\b|points?\b)|(?<=\bn) (?=\d)", "&nbsp;", _escape(str(item)))
+    return _INSIDE.sub("&nbsp;", _escape(str(item)))
 
 
 def attribute(item: object) -> str:

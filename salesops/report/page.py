@@ -1,7 +1,7 @@
 """The page a notebook reads aloud: one object that carries what every figure shares."""
 
 from collections.abc import Callable, Iterable
-from functools import partial
+from functools import wraps
 from types import SimpleNamespace
 
 import pandas as pd
@@ -45,10 +45,14 @@ class Page:
     @property
     def chart(self) -> SimpleNamespace:
         """The functions of `report.charts`, each knowing this page's scope."""
-        return SimpleNamespace(**{name: partial(self._drawn, getattr(charts, name)) for name in charts.__all__})
+        return SimpleNamespace(**{name: self._knowing(getattr(charts, name)) for name in charts.__all__})
 
-    def _drawn(self, draw: Callable[..., Block], *arguments: object, **options: object) -> Block:
-        return self._allowed(draw(*arguments, **({"scope": self.scope} | options)), str(options.get("title", "")))
+    def _knowing(self, draw: Callable[..., Block]) -> Callable[..., Block]:
+        @wraps(draw)  # so that `page.chart.lines?` tells what the chart is
+        def drawn(*arguments: object, **options: object) -> Block:
+            return self._allowed(draw(*arguments, **({"scope": self.scope} | options)), str(options.get("title", "")))
+
+        return drawn
 
     def headline(self, sentences: Iterable[str], *, of: Iterable[pd.DataFrame] = ()) -> Block:
         """What matters most, most important first; at most six sentences, none of a person who may not be shown.
@@ -132,11 +136,15 @@ class Page:
 
     def compares(self, section: str) -> Block:
         """Nothing, but on a person's own page one line: a comparison of people has no place there."""
-        about = self.company.about
-        if about is None or about.column != "owner_id":
+        company = self.company
+        if not company.is_one_person:
             return Block("note", "")
-        said = f"<strong>{markup.text(section)}</strong> compares people; this page is about {markup.text(about.name)}."
+        said = f"<strong>{markup.text(section)}</strong> compares people; this page is about {markup.text(company.who)}."
         return Block("left_out", f'<p class="so so-left-out">{said}</p>', {})
+
+    def beside(self, frame: pd.DataFrame, *, caption: str, **options: object) -> Block:
+        """A table of what a person has beside the others together; nothing where the page is not one person's."""
+        return self.table(frame, caption=caption, **options) if self.company.is_one_person else Block("note", "")
 
     def _is_there(self, name: str) -> bool:
         table, _, column = name.partition(".")
@@ -165,9 +173,10 @@ class Page:
             f"{period.label} ({words.day(period.start)} to {words.day(period.end)}, {state}), as of {words.day(as_of)}"
         )
         population, source = len(self.company.opportunities), markup.text(self.company.source)
+        told = f"{markup.text(facts)}; {words.count(population)} opportunities from {source}."
         html = (
             f'<header class="so so-page"><style>{block_css()}</style><p><strong>{markup.text(self.title)}</strong></p>'
-            f"<p>{markup.text(facts)}; {population:,} opportunities from {source}.</p>{self._policy()}</header>"
+            f"<p>{told}</p>{self._policy()}</header>"
         )
         return Block("page", html, {"page": {"report": self.report, "title": self.title, "population": population}})
 

@@ -14,6 +14,7 @@ from salesops.report.figures import UNSCOPED, Deals, Scope
 
 MAX_ROWS = 12
 MAX_CSV = 120  # rows of a CSV inside the page, which is opened on a phone
+_BAR = 72  # pixels of the longest bar of a cell
 _DECIMALS = {"amount": 2, "amount_per_day": 2, "days": 2, "hours": 2}  # of a CSV; of shares and ratios four
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -32,6 +33,7 @@ def table(
     units: Mapping[str, str] | None = None,
     names: Mapping[str, str] | None = None,
     shown: Iterable[str] | None = None,
+    bars: Iterable[str] = (),
 ) -> Block:
     """A tidy frame as a table, its figures and its deals.
 
@@ -58,6 +60,8 @@ def table(
     shown
         The columns a reader needs, in order; all that are no support if empty. The figures are of all, a CSV of those
         shown with their limits.
+    bars
+        Columns of numbers with a bar from zero in each cell, and their interval over it, to be compared at a glance.
 
     Returns
     -------
@@ -67,7 +71,8 @@ def table(
     _require_defined(frame)
     made = figures.of(frame, scope, by=by, label=label)
     linked = deal_lists.of(frame, made, deals)
-    layout = Layout(frame, scope, min_n, dict(units or {}), dict(names or {}), shown)
+    layout = Layout(frame, scope, min_n, dict(units or {}), dict(names or {}), shown, bars)
+    checks.require_columns(frame, layout.barred)
     keys = _row_keys(frame, made, linked)
     html = grid(layout, caption, keys, limit) + (_download(layout, caption) if csv and len(frame) > limit else "")
     return Block("table", f'<div class="so so-table">{html}</div>', {"figures": made, "deals": linked})
@@ -84,7 +89,9 @@ class Layout:
         units: dict[str, str],
         names: dict[str, str],
         shown: Iterable[str] | None = None,
+        bars: Iterable[str] = (),
     ):
+        self.barred = list(bars)
         self.frame, self.scope, self.min_n, self.names = frame, scope, min_n, names
         self.asked = list(shown or [])
         self.shown = self.asked or [column for column in frame.columns if not _is_folded(column, frame)]
@@ -134,6 +141,28 @@ def grid(layout: Layout, caption: str, keys: Mapping[tuple[int, str], str], limi
     )
 
 
+def bar(row: Mapping[str, object], column: str, frame: pd.DataFrame) -> str:
+    """A cell's value as a bar from zero on the scale of its column, its interval as a line over it.
+
+    Examples
+    --------
+    >>> bar({"n": 20}, "n", pd.DataFrame({"n": [40, 20]}))
+    '<svg class="so-bar" viewBox="0 0 72 10" aria-hidden="true"><rect x="0" width="36" height="10"/></svg>'
+    >>> bar({"n": None}, "n", pd.DataFrame({"n": [40, None]}))  # keeps the place, so that numbers stay in line
+    '<svg class="so-bar" viewBox="0 0 72 10" aria-hidden="true"></svg>'
+    """
+    value, low, high = (figures.plain(row.get(f"{column}{end}")) for end in ("", "_low", "_high"))
+    drawn = frame.columns.intersection([column, f"{column}_low", f"{column}_high"])
+    known = [0.0, *frame[drawn].astype(float).stack().dropna()]
+    shape, least, most = "", min(known), max(known)
+    if value is not None:
+        start, end = (_place(number, least, most) for number in (min(value, 0), max(value, 0)))
+        shape = f'<rect x="{start:g}" width="{end - start:g}" height="10"/>'
+    if None not in (value, low, high):
+        shape += f'<path d="M{_place(low, least, most):g} 5H{_place(high, least, most):g}"/>'
+    return f'<svg class="so-bar" viewBox="0 0 {_BAR} 10" aria-hidden="true">{shape}</svg>'
+
+
 def csv_text(frame: pd.DataFrame) -> str:
     """A frame as CSV, finer than shown (the figures file has all digits); a text a spreadsheet would run is quoted.
 
@@ -163,6 +192,10 @@ def unit_of(frame: pd.DataFrame, column: str) -> str | None:
     return (named or ("count" if pd.api.types.is_integer_dtype(kind) else None)) if is_numeric else None
 
 
+def _place(number: float, least: float, most: float) -> float:
+    return round(_BAR * (number - least) / ((most - least) or 1.0), 1)
+
+
 def _decimals(column: str, frame: pd.DataFrame) -> int:
     stem = re.sub(r"_(low|high)$", "", column)
     return _DECIMALS.get(unit_of(frame, stem) if stem in frame.columns else None, 4)
@@ -177,7 +210,8 @@ def _row(layout: Layout, position: int, row: Mapping[str, object], keys: Mapping
             tag = ' <span class="so-few">few deals</span>' if is_few else ""
             cells.append(f'<th scope="row">{shown}{tag}</th>')
         else:
-            cells.append(f"<td{_cell_class(layout, column)}>{shown}</td>")
+            drawn = bar(row, column, layout.frame) if column in layout.barred else ""
+            cells.append(f"<td{_cell_class(layout, column)}>{shown}{drawn}</td>")
     mark = ' class="so-is-few"' if is_few else ""
     return f"<tr{mark}>{''.join(cells)}</tr>"
 
@@ -194,7 +228,7 @@ def _notes(layout: Layout, limit: int) -> list[str]:
     if layout.frame.empty:
         notes.append("Nothing to show: no deals of this kind.")
     if len(layout.frame) > limit:
-        notes.append(f"First {limit} of {len(layout.frame):,} rows.")
+        notes.append(f"First {limit} of {words.count(len(layout.frame))} rows.")
     if "n" in layout.frame.columns and (layout.frame["n"] < layout.min_n).head(limit).any():
         notes.append(f"Few deals: n below {layout.min_n}; shown, not judged.")
     return notes
@@ -206,7 +240,7 @@ def _download(layout: Layout, caption: str) -> str:
     data = markup.attribute(quote(csv_text(frame), safe="!'()*,-./:;@_~$+=?"))
     link = f'<a download="{markup.slug(caption)[:60]}.csv" href="data:text/csv;charset=utf-8,{data}">'
     which = "All" if len(frame) == len(layout.frame) else "The first"
-    return f'<p class="so-note">{link}{which} {len(frame):,} rows (CSV)</a></p>'
+    return f'<p class="so-note">{link}{which} {words.count(len(frame))} rows (CSV)</a></p>'
 
 
 def _first(frame: pd.DataFrame, limit: int) -> list[tuple[int, dict]]:

@@ -51,7 +51,7 @@ def control(
     for name, column in (("centre", centre), ("low", low), ("high", high)):
         series[name] = frame[column].to_numpy(dtype=float)
     series["is_signal"] = frame[signal].fillna(False).to_numpy(dtype=bool)
-    with drawing.canvas(240, left=58, right=94, top=14, bottom=34) as axes:
+    with drawing.canvas(240, left=54, right=86, top=14, bottom=34) as axes:
         marks.limits(axes, series)
         marks.watched(axes, series)
         marks.time_axis(axes, series, unit, scope.currency, series[["value", "low", "high"]].stack())
@@ -91,7 +91,7 @@ def cohorts(
         return finding.without_picture(expected if figures.withheld(expected, scope) else so_far)
     rows = marks.numbers(frame.tail(MAX_ROWS), by, expected)
     rows["so_far"] = frame[so_far].tail(MAX_ROWS).to_numpy(dtype=float)
-    with drawing.canvas(len(rows) * marks.ROW + 58, left=124, right=110, top=30, bottom=28) as axes:
+    with drawing.canvas(len(rows) * marks.ROW + 58, **drawing.NAMED, top=30, bottom=28) as axes:
         marks.whiskers(axes, rows)
         marks.two_dots(axes, rows)
         marks.row_labels(axes, rows, unit, scope.currency)

@@ -48,27 +48,20 @@ def weekly(
         return finding.without_picture(value)
     rows = marks.numbers(frame, x, value).assign(place=frame[x].to_numpy(float), so_far=frame[so_far].to_numpy(float))
     goal = frame[target].dropna().iloc[:1].to_list() if target else []
-    with drawing.canvas(252, left=58, right=104, top=14, bottom=48) as axes:
+    with drawing.canvas(252, left=54, right=98, top=14, bottom=48) as axes:
         known = rows.dropna(subset=["value"])
         marks.band(axes, known, "low", "high", 0.2)
         axes.plot(known["place"], known["value"], color=SERIES, linestyle=(0, (5, 2)), linewidth=2, zorder=3)
         axes.plot(rows["place"], rows["so_far"], color=SERIES, linewidth=2.5, zorder=3)
-        _alone(axes, known)
+        marks.alone(axes, known)
         _goal(axes, goal)
         shown = pd.concat([rows[["value", "high", "so_far"]].stack(), pd.Series(goal, dtype=float)])
         marks.side_axis(axes, unit, scope.currency, shown)
         axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 3, 5, 10], integer=True))
         axes.set_xlim(left=rows["place"].min() - 0.2)
-        axes.set_xlabel(words.label(x), color=QUIET, labelpad=6)
+        marks.counted_axis(axes, words.label(x))
         marks.end_labels(axes, _ends(rows, goal, unit, scope))
         return finding.drawn(axes, _said(rows, goal, unit, scope))
-
-
-def _alone(axes: Axes, known: pd.DataFrame) -> None:
-    """A single evening has no line: a dot with its whisker."""
-    if len(known) == 1:
-        axes.vlines(known["place"], known["low"], known["high"], color=SERIES, linewidth=2, zorder=2)
-        axes.scatter(known["place"], known["value"], color=SERIES, s=64, zorder=3)
 
 
 def _goal(axes: Axes, goal: list[float]) -> None:

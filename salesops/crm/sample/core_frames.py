@@ -57,6 +57,7 @@ def opportunities(world: World, now: int) -> pd.DataFrame:
 
 
 def deal_ids(numbers: np.ndarray) -> pd.Series:
+    """Ids of the deals with these numbers."""
     return text.ids("D-", numbers)
 
 
@@ -70,6 +71,7 @@ def account_names(numbers: np.ndarray) -> pd.Series:
 
 
 def owner_text(numbers: np.ndarray) -> pd.Series:
+    """Ids of the owners with these numbers; the last number is somebody the CRM does not know."""
     return text.labels(numbers, [*people.owner_ids(), "U-999"])
 
 
@@ -81,6 +83,7 @@ def moments(world: World, days: np.ndarray, minutes: np.ndarray) -> np.ndarray:
 
 
 def days_text(world: World, days: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Dates of these days of the sample, missing where they are not known."""
     dates = world.chosen.dates(days).astype("datetime64[s]")
     return np.where(known, dates, NO_DATE)
 

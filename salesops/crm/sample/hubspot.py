@@ -172,6 +172,7 @@ def stage_ids(stages: pd.DataFrame) -> pd.Series:
 
 
 def pipelines(stages: pd.DataFrame) -> pd.DataFrame:
+    """The pipelines that the stages belong to, as HubSpot exports them."""
     ids = pipeline_ids(stages)
     return pd.DataFrame({"id": list(ids.values()), "label": list(ids), "displayOrder": range(len(ids))})
 
@@ -188,9 +189,11 @@ def pipeline_stages(stages: pd.DataFrame) -> pd.DataFrame:
 
 
 def owners(reps: pd.DataFrame) -> pd.DataFrame:
+    """The reps as HubSpot's owners, first and last name apart."""
     names = reps["name"].str.partition(" ")
     return properties(reps.drop(columns="name"), "reps").assign(firstName=names[0], lastName=names[2])
 
 
 def engagements(activities: pd.DataFrame) -> pd.DataFrame:
+    """The activities as HubSpot's engagements, their kinds in capitals."""
     return properties(activities.assign(kind=activities["kind"].str.upper()), "activities")

@@ -66,6 +66,7 @@ def class_of(**levels: np.ndarray) -> np.ndarray:
 
 
 def level_of(classes: np.ndarray, factor: str) -> np.ndarray:
+    """Which level of a factor each class of deals has."""
     return np.unravel_index(classes, tuple(FACTORS.values()))[list(FACTORS).index(factor)]
 
 

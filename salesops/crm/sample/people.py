@@ -70,6 +70,7 @@ def heirs(sellers: pd.DataFrame, leaver: int) -> np.ndarray:
 
 
 def owner_ids(count: int = N_REPS) -> list[str]:
+    """Ids of the first reps, from U-001 on."""
     return [f"U-{number + 1:03d}" for number in range(count)]
 
 
@@ -102,12 +103,15 @@ def roster(chosen: Switches, sellers: pd.DataFrame) -> pd.DataFrame:
 
 
 def sdr_ids() -> list[str]:
+    """Ids of those who qualify leads."""
     return owner_ids(N_REPS + N_TEAMS + 4)[-4:]
 
 
 def overlay_ids() -> list[str]:
+    """Ids of the specialists who work on others' deals."""
     return owner_ids(N_REPS + N_TEAMS + 6)[-2:]
 
 
 def manager_ids() -> list[str]:
+    """Ids of the managers, one a team."""
     return owner_ids(N_REPS + N_TEAMS)[-N_TEAMS:]

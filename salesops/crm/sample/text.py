@@ -22,6 +22,7 @@ def labels(codes: np.ndarray, words: Sequence[str | None]) -> pd.Series:
 
 
 def series(array: pa.Array) -> pd.Series:
+    """An Arrow array of text as a column."""
     return pd.Series(pd.array(array, dtype="str"))
 
 
