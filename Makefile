@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: reports test lab bench strip outputs readme lock clean
+.PHONY: reports test lab bench strip outputs readme pictures lock clean
 
 reports: $(READY)  ## the quarterly pack from the built-in sample
 	$(BIN)/python -m salesops run
@@ -23,11 +23,14 @@ bench: $(READY)  ## full counts, one thread a process: make bench NAME=coverage;
 strip: $(READY)  ## notebooks as they are committed
 	$(BIN)/python tests/strip.py notebooks/*.ipynb
 
-outputs: $(READY)  ## the checked text in the notebooks, run anew on the sample
-	$(BIN)/python tests/strip.py --run notebooks/*.ipynb
+outputs: $(READY)  ## the checked text in the notebooks, run anew on the sample: make outputs NAME=win_loss; without NAME in all of them
+	$(BIN)/python tests/strip.py --run notebooks/$(or $(NAME),*).ipynb
 
 readme: $(READY)  ## the metric index in README.md
 	$(BIN)/python tests/readme.py
+
+pictures: $(READY)  ## the pictures in README.md, of the sample's pack made anew; make pictures PACK=reports takes one that is there
+	export OMP_NUM_THREADS=1; $(BIN)/python tests/pictures.py $(if $(PACK),--pack $(PACK))
 
 lock:  ## new pins within the ranges of pyproject.toml
 	uv pip compile pyproject.toml --extra test --universal --python-version 3.11 --upgrade --no-header --no-annotate -o requirements.lock

@@ -11,7 +11,7 @@ import pandas as pd
 from salesops import activity, activity_logging
 from salesops.periods import Period
 
-DRAWS, REPS, WEEKS = 400, 20, 13  # companies: 8,000 intervals of reps a cell
+DRAWS, REPS, WEEKS = 1_600, 20, 13  # companies: 32,000 intervals of reps a cell
 
 
 def main() -> None:

@@ -18,6 +18,7 @@ KINDS = (
 _WEEK = 7
 _MONTH = 30
 _FEW = 10  # weeks that the unevenness usual among reps counts for in each one's own
+_RUN = 4  # weeks after which a busy one is taken to be forgotten
 _LIMITS = ("", "_low", "_high")
 
 
@@ -165,15 +166,14 @@ def activity_rates(weeks: pd.DataFrame, *, by: str | None = "owner_id", confiden
     Activities come in bunches: weeks of one rep vary more than chance alone makes counts vary. The
     interval is the exact Poisson one with counts and days both divided by how many times more, as
     measured from week to week within reps: each rep's own, drawn to that usual among reps as if it were
-    10 weeks more, never below one, and scaled up as Student's t is wider than the normal.
-
-    Known bias: weeks are taken to be independent; where a busy week is followed by a busy one the
-    interval is too narrow.
+    10 weeks more, never below one, and scaled up as Student's t is wider than the normal. Where busy weeks
+    follow busy ones, runs of four weeks vary more than four weeks apart would: that ratio, of all reps
+    together and drawn to one as if by 10 runs more, widens it once more, and never narrows it.
 
     Parameters
     ----------
     weeks
-        Of `weekly_activity`.
+        Of `weekly_activity`, in its order: each rep's weeks one after the other.
     by
         ``"owner_id"``, ``"team"``, or None for the company.
     confidence
@@ -245,8 +245,8 @@ def meetings_per_deal(weeks: pd.DataFrame, *, by: str | None = "owner_id", confi
     return _rates(weeks, "prospect_meetings", "n_deal_days", by, confidence).rename(columns=named)
 
 
-def rate_sentence(rates: pd.DataFrame, period: Period, *, kind: str = "meetings held") -> str:
-    """How much of one kind a rep put in per 30 days, in the company.
+def rate_sentence(rates: pd.DataFrame, period: Period, *, kind: str = "meetings held", brief: bool = False) -> str:
+    """How much of one kind a rep put in per 30 days, in the company; without the limits where `brief`, as a title.
 
     Parameters
     ----------
@@ -269,6 +269,8 @@ def rate_sentence(rates: pd.DataFrame, period: Period, *, kind: str = "meetings 
     ...     "monthly_activities_low": 6.9, "monthly_activities_high": 8.2}
     >>> rate_sentence(pd.DataFrame([row]), q3)
     'In 30 days a rep logged 7.5 meetings held in 2026Q3 (likely between 6.9 and 8.2).'
+    >>> rate_sentence(pd.DataFrame([row]), q3, brief=True)
+    'In 30 days a rep logged 7.5 meetings held in 2026Q3'
     >>> rate_sentence(pd.DataFrame([row]).assign(n=0), q3)
     'No meetings held were logged in 2026Q3.'
     >>> rate_sentence(pd.DataFrame([row])[:0], q3)
@@ -284,7 +286,8 @@ def rate_sentence(rates: pd.DataFrame, period: Period, *, kind: str = "meetings 
         return f"No {kind} were logged {period.when}."
     low, high = row["monthly_activities_low"], row["monthly_activities_high"]
     rate = words.value(row["monthly_activities"], "count")
-    return f"In 30 days a rep logged {rate} {kind} {period.when} ({words.interval(low, high, 'count')})."
+    stated = f"In 30 days a rep logged {rate} {kind} {period.when}"
+    return stated if brief else f"{stated} ({words.interval(low, high, 'count')})."
 
 
 def _counted_rows(done: pd.DataFrame, opportunities: pd.DataFrame, until: Period) -> dict[str, tuple]:
@@ -362,7 +365,7 @@ def _rates(weeks: pd.DataFrame, kind: str, exposure: str, by: str | None, confid
     sums = people.groupby(by or "all", dropna=False)[["n", "exposure", "freedom", "weighed", "weight"]].sum()
     spread, months = sums["weighed"] / sums["weight"], sums["exposure"] / _MONTH
     tail = (1 + confidence) / 2
-    wide = spread * (student.ppf(tail, sums["freedom"] + _FEW) / norm.ppf(tail)) ** 2
+    wide = spread * _carried(weeks, kind, exposure) * (student.ppf(tail, sums["freedom"] + _FEW) / norm.ppf(tail)) ** 2
     low, high = counts.poisson_interval(sums["n"] / wide, months / wide, confidence)
     rates = {"rate": sums["n"] / months.where(months > 0), "rate_low": low, "rate_high": high}
     table = sums[["n", "exposure"]].astype(int).assign(**rates, weekly_spread_ratio=spread)
@@ -371,14 +374,33 @@ def _rates(weeks: pd.DataFrame, kind: str, exposure: str, by: str | None, confid
 
 def _people(weeks: pd.DataFrame, kind: str, exposure: str) -> pd.DataFrame:
     """Each rep's count, exposure and unevenness: variance over chance from week to week, drawn to the usual one."""
-    owner, names = pd.factorize(weeks["owner_id"])
-    count, days = weeks[kind].to_numpy(float), weeks[exposure].to_numpy(float)
-    n, total = (np.bincount(owner, each, len(names)) for each in (count, days))
-    expected = days * np.divide(n, total, out=np.zeros(len(names)), where=total > 0)[owner]
-    is_known = expected > 0
-    square = np.divide((count - expected) ** 2, expected, out=np.zeros(len(count)), where=is_known)
-    squares = np.bincount(owner, square, len(names))
-    freedom = np.maximum(np.bincount(owner, is_known, len(names)) - 1, 0)
+    owner = pd.factorize(weeks["owner_id"])[0]
+    n, total, squares, freedom = _unevenness(owner, weeks[kind].to_numpy(float), weeks[exposure].to_numpy(float))
     usual = max(squares.sum() / freedom.sum(), 1.0) if freedom.sum() else 1.0
     spread = np.maximum((squares + _FEW * usual) / (freedom + _FEW), 1.0)
     return pd.DataFrame({"n": n, "exposure": total, "spread": spread, "freedom": freedom})
+
+
+def _carried(weeks: pd.DataFrame, kind: str, exposure: str) -> float:
+    """How many times more runs of weeks vary than weeks that know nothing of each other would make them; at least 1."""
+    owner, place = pd.factorize(weeks["owner_id"])[0], weeks.groupby("owner_id").cumcount().to_numpy()
+    length = np.bincount(owner)[owner]
+    run = owner * len(weeks) + place * np.maximum(length // _RUN, 1) // length
+    of_run = weeks[[kind, exposure]].groupby(run).sum().to_numpy(float).T
+    by_week = _unevenness(owner, weeks[kind].to_numpy(float), weeks[exposure].to_numpy(float))[2:]
+    by_run = _unevenness(np.unique(run) // max(len(weeks), 1), *of_run)[2:]
+    (squares, freedom), (whole, apart) = ([each.sum() for each in found] for found in (by_week, by_run))
+    if squares == 0 or apart == 0:
+        return 1.0
+    return max((whole * freedom / squares + _FEW) / (apart + _FEW), 1.0)
+
+
+def _unevenness(owner: np.ndarray, count: np.ndarray, days: np.ndarray) -> tuple[np.ndarray, ...]:
+    """By owner: count, exposure, sum of squares about expectation over it, and degrees of freedom."""
+    owners = int(owner.max(initial=-1)) + 1
+    n, total = (np.bincount(owner, each, owners) for each in (count, days))
+    expected = days * np.divide(n, total, out=np.zeros(owners), where=total > 0)[owner]
+    is_known = expected > 0
+    square = np.divide((count - expected) ** 2, expected, out=np.zeros(len(count)), where=is_known)
+    freedom = np.maximum(np.bincount(owner, is_known, owners) - 1, 0)
+    return n, total, np.bincount(owner, square, owners), freedom

@@ -19,6 +19,8 @@ from collections.abc import Callable
 from functools import cache
 from typing import NamedTuple
 
+import pandas as pd
+
 import salesops
 
 UNITS = ("rate", "points", "amount", "days", "hours", "count", "ratio", "amount_per_day")
@@ -40,6 +42,62 @@ class Metric(NamedTuple):
     definition: str
     function: str
     module: str
+
+
+_SHOWN = ("name", "unit", "good", "clock", "definition", "function")
+_LOOK = (
+    ".so-metrics {max-height: 36rem; overflow: auto}"
+    ".so-metrics table :is(td, th):nth-child(n) {text-align: left; vertical-align: top; white-space: normal}"
+    ".so-metrics td:nth-child(5) {min-width: 14rem}"
+    ".so-metrics thead th {position: sticky; top: 0; background: var(--jp-layout-color0, #fff)}"
+)
+
+
+class Listing(pd.DataFrame):
+    """A frame of metrics that a notebook shows whole, no definition cut; a frame in all else."""
+
+    @property
+    def _constructor(self) -> type:
+        return Listing
+
+    def _repr_html_(self) -> str | None:
+        if tuple(self.columns) != _SHOWN:
+            return super()._repr_html_()
+        with pd.option_context("display.max_colwidth", None):
+            rows = self.to_html(index=False, border=0)
+        return f'<style>{_LOOK}</style><div class="so so-metrics mathjax_ignore">{rows}</div>'
+
+
+def table(*words: str) -> Listing:
+    """Every metric, or those in which the words occur, to look up and to filter.
+
+    Parameters
+    ----------
+    words
+        Text looked for in names, definitions and functions, capitals or not, ``_`` or a space; all have to occur.
+
+    Returns
+    -------
+    Listing
+        A frame with one row per metric, by name: ``name``, ``unit``, ``good`` (which way), ``clock``, ``definition``,
+        ``function`` (where it is computed: type a ``?`` after it).
+
+    Examples
+    --------
+    >>> table("working hours")[["name", "unit", "good", "function"]]
+                              name   unit   good             function
+    0  lead_response_working_hours  hours  lower  leads.lead_response
+    >>> table().query("unit == 'hours'")["name"].head(2).tolist()
+    ['lead_response_hours', 'lead_response_working_hours']
+    """
+    rows = [
+        {name: getattr(metric, name) for name in _SHOWN}
+        | {"function": f"{metric.module.rpartition('.')[2]}.{metric.function}"}
+        for metric in sorted(registry().values())
+    ]
+    found = Listing(rows, columns=list(_SHOWN))
+    texts = (_plain(" ".join(row)) for row in found[["name", "definition", "function"]].to_numpy())
+    return found[[all(_plain(word) in text for word in words) for text in texts]].reset_index(drop=True)
 
 
 @cache
@@ -120,6 +178,10 @@ def split(column: str) -> tuple[str, str] | None:
         return column, "value"
     name, _, statistic = column.rpartition("_")
     return (name, statistic) if statistic in STATISTICS[1:] and name in registry() else None
+
+
+def _plain(text: str) -> str:
+    return text.replace("_", " ").lower()
 
 
 def _metric(function: Callable, name: str, spec: str, definition: str) -> Metric:

@@ -21,17 +21,6 @@ OPTIONS = {"period": Q3, "as_of": AS_OF}
 FEW = settings(max_examples=12, deadline=None)
 
 
-@pytest.fixture
-def reps():
-    return people(
-        [
-            {"owner_id": "r1", "name": "Zoe"},
-            {"owner_id": "r2", "name": "Ann", "team": "West"},
-            {"owner_id": "m1", "name": "Max", "role": "manager", "team": "East"},
-        ]
-    )
-
-
 def counted(done: pd.DataFrame, created: pd.DataFrame, reps: pd.DataFrame, **options) -> pd.DataFrame:
     weeks = activity.weekly_activity(done, opportunities=created, reps=reps, **(OPTIONS | options))
     return activity.activity_counts(weeks, reps)
@@ -169,6 +158,44 @@ def test_unevenness_is_each_reps_own_drawn_to_the_usual():
     assert whole["n"] == 32 and whole["weekly_spread_ratio"] == pytest.approx((16 + 20 * usual) / 26)
     width = rates["monthly_activities_high"] - rates["monthly_activities_low"]
     assert width["a"] > width["b"]
+
+
+def test_busy_weeks_that_follow_busy_ones_widen_the_limits():
+    """Eight weeks of 4 4 4 4 0 0 0 0: squares over expectation 16 of 7 by week, 16 of 1 by runs of four."""
+    run, mixed, even = [4] * 4 + [0] * 4, [4, 0] * 4, [2] * 8
+    found = [
+        activity._carried(pd.DataFrame({"owner_id": "r1", "n_days": 7, "calls": each}), "calls", "n_days")
+        for each in (run, mixed, even, run[:4])
+    ]
+    assert found == pytest.approx([(16 * 7 / 16 + 10) / 11, 1, 1, 1])
+    weeks = pd.DataFrame({"owner_id": "r1", "n_days": 7, "calls": run, "emails": mixed})
+    rates = activity.activity_rates(weeks).set_index("kind")
+    assert rates["monthly_activities"].nunique() == 1 and rates["weekly_spread_ratio"].nunique() == 1
+    wide = (16 + 10 * 16 / 7) / 17 * found[0] * (student.ppf(0.975, 17) / 1.959964) ** 2
+    low = chi2.ppf(0.025, 2 * 16 / wide) / 2 * wide / 56 * 30
+    assert rates.loc["calls", "monthly_activities_low"] == pytest.approx(low)
+    assert rates.loc["emails", "monthly_activities_low"] > low
+
+
+def test_runs_are_of_each_rep_and_of_four_weeks_or_so():
+    random = np.random.default_rng(2)
+    weeks = pd.DataFrame({"owner_id": ["a"] * 13 + ["b"] * 9, "n_days": random.integers(1, 8, 22),
+                          "calls": random.poisson(5, 22) + np.repeat([9, 0], [7, 15])})  # fmt: skip
+    parts = [list(range(0, 5)), list(range(5, 9)), list(range(9, 13)), list(range(13, 18)), list(range(18, 22))]
+
+    def unevenness(groups, freedom):
+        squares = 0.0
+        for rows in (range(13), range(13, 22)):
+            rate = weeks["calls"].iloc[list(rows)].sum() / weeks["n_days"].iloc[list(rows)].sum()
+            for group in groups:
+                if group[0] in rows:
+                    expected = rate * weeks["n_days"].iloc[group].sum()
+                    squares += (weeks["calls"].iloc[group].sum() - expected) ** 2 / expected
+        return squares / freedom
+
+    ratio = unevenness(parts, 3) / unevenness([[row] for row in range(22)], 20)
+    assert ratio > 1.5
+    assert activity._carried(weeks, "calls", "n_days") == pytest.approx((ratio * 3 + 10) / 13)
 
 
 def test_nobody_there_has_no_rate():

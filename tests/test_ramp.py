@@ -115,8 +115,26 @@ def test_the_time_of_a_simulated_company_from_its_tables():
     curve = ramp.ramp_curve(table).set_index("month")
     share = np.minimum((curve.index.to_numpy() - 0.5) / 8, 1)
     assert (curve["ramp_rate_low"] <= share + 0.06).all() and (curve["ramp_rate_high"] >= share - 0.06).all()
-    amount, exposure = ramp.matrices(table)
+    amount, exposure, has_left = ramp.matrices(table)
+    assert not has_left.any() and len(has_left) == 30
     assert amount.sum() == len(won) and exposure.sum() * MONTH == pytest.approx(table["n_days"].sum(), rel=0.02)
+
+
+def test_who_has_left_stands_in_the_order_of_the_rows():
+    months = pd.DataFrame({"owner_id": ["b", "b", "a", "c"], "month": [1, 2, 1, 1], "n_days": 30.0,
+                           "is_hire": [True, True, True, False], "has_left": [True, True, False, True],
+                           "won_amount": [1.0, 2.0, 4.0, 8.0]})  # fmt: skip
+    amount, _, has_left = ramp.matrices(months)
+    assert amount.tolist() == [[1, 2], [4, 0]] and has_left.tolist() == [True, False]
+
+
+def test_leavers_are_told_to_the_fit(monkeypatch):
+    won, reps = hired()
+    table = ramp.rep_months(won, reps=reps, as_of=AS_OF, since=SINCE)
+    leavers, fitted = [], ramp.rise.rise
+    monkeypatch.setattr(ramp.rise, "rise", lambda *of, left, **more: leavers.append(left) or fitted(*of, **more))
+    ramp.ramp_time(table.assign(has_left=table["owner_id"].isin(["r3", "r4"])))
+    assert leavers[0].sum() == 2
 
 
 def test_too_few_hires_say_so():

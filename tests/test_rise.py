@@ -68,6 +68,87 @@ def test_the_weak_may_leave():
     assert np.mean(late) > 1.15  # the plateau of whoever is left, against 1.08 of everybody
 
 
+def dismissals(seed: int, by_results: bool, n: int = 60, ages: int = 36):
+    """Rises as 1 - exp(-age / 3), truth 4.83. From age 9 on who is below half of the usual of late leaves at once.
+
+    Or else as many leave because their level is low, whatever they showed.
+    """
+    random = np.random.default_rng(seed)
+    level, share = np.exp(random.normal(0, 0.4, n)), 1 - np.exp(-(np.arange(ages) + 0.5) / 3)
+    amount, end = random.poisson(2 * level[:, None] * share).astype(float), random.integers(12, ages + 1, n)
+    left = np.zeros(n, dtype=bool)
+    for subject in range(n):
+        for age in range(9, end[subject], 3):
+            weak = amount[subject, age - 6 : age].sum() < 6 if by_results else random.random() < 0.05 / level[subject]
+            if weak:
+                end[subject], left[subject] = age, True
+                break
+    exposure = (np.arange(ages) < end[:, None]) * 1.0
+    return amount * exposure, exposure, left
+
+
+def test_leaving_after_weak_results_is_known_from_leaving_for_the_level():
+    found = {by_results: [] for by_results in (True, False)}
+    for by_results, chances in found.items():
+        for seed in range(12):
+            amount, exposure, left = dismissals(seed, by_results)
+            usual = exposure * (1 - np.exp(-(np.arange(36) + 0.5) / 3)) * 2
+            chances.append(rise._by_level(amount, usual, exposure > 0, left, 8.0))
+    assert np.mean(found[True]) < 0.05 and 0.35 < np.mean(found[False]) < 0.65
+    assert rise._by_level(amount, usual, exposure > 0, np.zeros(60, dtype=bool), 8.0) == 0.5
+
+
+def test_the_level_is_that_of_all_ages_but_the_last_six():
+    amount, exposure, left = dismissals(3, by_results=True)
+    usual = 2 * exposure * (1 - np.exp(-(np.arange(36) + 0.5) / 3))
+    else_, late = (np.ones(amount.shape) for _ in range(2))
+    for subject in range(60):
+        for age in range(36):
+            last = slice(max(age - 6, 0), age)
+            seen, asked = (each[subject, last].sum() for each in (amount, usual))
+            late[subject, age] = (seen + 4) / (asked + 4)
+            else_[subject, age] = (amount[subject].sum() - seen + 4) / (usual[subject].sum() - asked + 4)
+    leaves = np.zeros(amount.shape, dtype=bool)
+    leaves[left, exposure.sum(axis=1).astype(int)[left] - 1] = True
+    ratio = rise._told(np.log(else_), exposure > 0, leaves) - rise._told(np.log(late), exposure > 0, leaves)
+    found = rise._by_level(amount, usual, exposure > 0, left, 4.0)
+    assert np.log(found / (1 - found)) == pytest.approx(ratio)
+
+
+def test_known_leavers_take_the_bias_away_that_weak_results_bring():
+    times = []
+    for seed in range(24):
+        amount, exposure, left = dismissals(seed, by_results=True)
+        times.append([rise.rise(amount, exposure, left=each).time[0] for each in (None, left)])
+    unknown, known = np.mean(times, axis=0) - 3 * np.log(5)
+    assert unknown < known - 0.1 and abs(known) < 0.46  # two weeks of a month
+
+
+def test_what_was_shown_of_late_and_how_well_it_tells():
+    values = np.random.default_rng(1).random((3, 15))
+    plain = [[row[max(age - 6, 0) : age].sum() for age in range(15)] for row in values]
+    assert rise._of_late(values) == pytest.approx(np.array(plain))
+    watched, leaves = np.array([[1, 1, 0], [1, 1, 1], [1, 1, 1]]) > 0, np.array([[0, 1, 0], [0, 0, 1], [0, 0, 0]]) > 0
+    assert rise._told(np.zeros((3, 3)), watched, leaves) == pytest.approx(np.log(1 / 3) + np.log(1 / 2))
+    level = np.array([[-1.0], [0.0], [0.5]]) + np.zeros(3)
+    at = np.linspace(-8, 8, 65)
+    plain = [-b - np.log(np.exp(-b) + 1 + np.exp(b / 2)) - np.log(1 + np.exp(b / 2)) - b * b / 8 for b in at]
+    assert rise._told(level, watched, leaves) == pytest.approx(max(plain)) and at[np.argmax(plain)] < 0
+
+
+def test_half_the_prior_is_that_of_the_s_shapes(monkeypatch):
+    early = rise.shapes(np.array([0.01]))[0]
+    assert rise._PRIOR.sum() == pytest.approx(1) and len(rise._PRIOR) == len(early)
+    assert rise._PRIOR[-4:].sum() == pytest.approx(0.5)
+    at = np.array([[0.3, 0.5, 0.7, 0.8]])
+    assert np.diag(rise.shapes(at[0])[:, -4:]) == pytest.approx(np.full(4, 0.5))  # half way at their middle: logistic
+    monkeypatch.setattr(rise, "_PRIOR", np.arange(20) == 12.0)
+    amount, exposure = company(0)
+    shares = rise._shares(40, 0.8)[1]
+    weights = rise._weights(amount, exposure, shares, exposure @ shares, np.zeros(60, dtype=bool)).reshape(-1, 20)
+    assert weights.sum() == pytest.approx(1) and weights[:, 12].sum() == pytest.approx(1)
+
+
 def test_the_likelihoods_are_those_written_out():
     """Free levels: multinomial within the subject; drawn levels: gamma mixture of Poisson counts."""
     amount, exposure = company(3, n=5, ages=6)
