@@ -68,8 +68,8 @@ def forecast_record(tested: pd.DataFrame, *, model: str) -> pd.DataFrame:
                   "week_error_rate"]]  # fmt: skip
 
 
-def record_sentence(record: pd.DataFrame, *, week: int) -> str:
-    """On which side the forecasts of one week fell, and how often what came lay within what they allowed.
+def record_sentence(record: pd.DataFrame, *, week: int, currency: str = "") -> str:
+    """On which side the forecasts of one week fell, the latest of them, and how often what came was in their range.
 
     Parameters
     ----------
@@ -82,10 +82,10 @@ def record_sentence(record: pd.DataFrame, *, week: int) -> str:
     --------
     >>> record = pd.DataFrame({"week": 5, "week_forecast_amount": [110.0, 90.0, 120.0],
     ...     "week_forecast_amount_low": 80.0, "week_forecast_amount_high": 125.0,
-    ...     "quarter_bookings_amount": [100.0, 130.0, 100.0]})
-    >>> record_sentence(record, week=5)  # doctest: +NORMALIZE_WHITESPACE
-    'The forecast of week 5 was too high in 2 of 3 quarters and too low in 1; bookings lay within the range it gave in 2
-    of 3, where four of five are right.'
+    ...     "quarter_bookings_amount": [100.0, 130.0, 100.0], "period": ["2026Q1", "2026Q2", "2026Q3"]})
+    >>> record_sentence(record, week=5, currency="USD")  # doctest: +NORMALIZE_WHITESPACE
+    'Forecasts made at week 5 were too high in 2 of 3 quarters and too low in 1: for 2026Q3 $120 was forecast and $100
+    booked. Bookings lay within the range in 2 of 3, where four of five should.'
     >>> record_sentence(record, week=9)
     'No past quarter was forecast at week 9.'
     """
@@ -97,16 +97,20 @@ def record_sentence(record: pd.DataFrame, *, week: int) -> str:
     high, low = int((said > came).sum()), int((said < came).sum())
     of = "the one quarter" if n == 1 else f"{n} quarters"
     sides = _sides(high, low, n, of)
+    latest = mine.iloc[-1]
+    told, booked = (words.amount(each, currency, compact=True) for each in (said.iloc[-1], came.iloc[-1]))
+    made = (
+        f"Forecasts made at week {week} were {sides}: for {latest['period']} {told} was forecast and {booked} booked."
+    )
     limits = mine["week_forecast_amount_low"], mine["week_forecast_amount_high"]
     known = np.isfinite(inside := accuracy.is_covered(came, *limits))
     if not known.any():
-        return f"The forecast of week {week} was {sides}."
+        return made
     hits, total = int(inside[known].sum()), int(known.sum())
-    held = f"in {hits} of {total}" if total > 1 else ("" if hits else "not ") + "there"
-    said_so = f"bookings lay within the range it gave {held}"
+    held = f"in {hits} of {total}" if hits else f"in none of {total}"
     if total == 1:
-        said_so = f"bookings {'lay' if hits else 'did not lie'} within the range it gave"
-    return f"The forecast of week {week} was {sides}; {said_so}, where four of five are right."
+        return f"{made} Bookings {'lay' if hits else 'did not lie'} within the range, as four of five should."
+    return f"{made} Bookings lay within the range {held}, where four of five should."
 
 
 def people_lean(

@@ -223,7 +223,7 @@ def cost_sentence(table: pd.DataFrame, *, currency: str = "", lag_months: int = 
     ...     "customer_acquisition_cost_low": [800.0, 905.0], "customer_acquisition_cost_high": [1260.0, 1350.0],
     ... })
     >>> cost_sentence(table, currency="USD", lag_months=3)
-    'A new account cost $1,100 in 2026Q3 (likely between $905 and $1.4K; 100 accounts, with the costs of 3 months \
+    'A new account cost $1.1K in 2026Q3 (likely between $905 and $1.4K; 100 accounts, with the costs of 3 months \
 earlier): no clear change from 2026Q2.'
     >>> cost_sentence(table.assign(n=[80, 0]))
     'No new account was won in 2026Q3, so there is no cost of one.'
@@ -236,17 +236,19 @@ earlier): no clear change from 2026Q2.'
     many = f"{words.count(now['n'])} {'account' if now['n'] == 1 else 'accounts'}"
     when = f", with the costs of {words.count(lag_months)} {'month' if lag_months == 1 else 'months'} earlier"
     limits = words.interval(now[f"{name}_low"], now[f"{name}_high"], "amount", currency=currency)
-    cost = words.amount(now[name], currency)
+    cost = words.amount(now[name], currency, compact=True)
     stated = f"A new account cost {cost} in {now['period']} ({limits}; {many}{when if lag_months else ''})"
     before = table.iloc[-2] if len(table) > 1 else None
     if before is None or words.is_missing(before[name]) or min(now["n"], before["n"]) < checks.MIN_N:
         return f"{stated}."
+    if min(now[name], before[name]) <= 0:
+        return f"{stated}; in {before['period']} it cost {words.amount(before[name], currency, compact=True)}."
     # Ratio of two Poisson rates, on the log scale: 1/n + 1/m is its variance.
     moved, margin = np.log(now[name] / before[name]), 1.96 * np.sqrt(1 / now["n"] + 1 / before["n"])
     if abs(moved) <= margin:
         return f"{stated}: no clear change from {before['period']}."
-    said = words.change(now[name], before[name], "amount")
-    return f"{stated}, {said} from {words.amount(before[name], currency)} in {before['period']}."
+    said = words.change(now[name], before[name], "amount", good="lower")
+    return f"{stated}, {said} from {words.amount(before[name], currency, compact=True)} in {before['period']}."
 
 
 def _earlier(period: Period, lag_months: int) -> Period:

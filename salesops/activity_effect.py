@@ -171,8 +171,10 @@ def dose_response(
     return table.join(pd.DataFrame(adjusted, columns=_RATES[3:]))
 
 
-def relation_sentence(table: pd.DataFrame, *, activity: str = "activity", days: int = LANDMARK) -> str:
-    """What goes with more activity within a rep's deals, and between reps.
+def relation_sentence(
+    table: pd.DataFrame, *, activity: str = "activity", days: int = LANDMARK, brief: bool = False
+) -> str:
+    """What goes with more activity within a rep's deals, and between reps; without figures where `brief`, as a title.
 
     Parameters
     ----------
@@ -195,8 +197,12 @@ def relation_sentence(table: pd.DataFrame, *, activity: str = "activity", days: 
     'Of the deals of one rep still open after 30 days, those with twice the activity by then are won 4 points more often
     (likely between 1 point and 7 points); reps who usually do more win neither clearly more nor clearly less often.'
     >>> relation_sentence(found.assign(p_value=0.5))  # doctest: +NORMALIZE_WHITESPACE
-    'Deals still open after 30 days that had more activity by then are won neither clearly more nor clearly less often:
-    not within the deals of one rep, and not between reps.'
+    'More activity in the first 30 days goes with no clear difference in wins: not within the deals of one rep, and not
+    between reps.'
+    >>> relation_sentence(found.assign(p_value=0.5), brief=True)
+    'More activity in the first 30 days goes with no clear difference in wins'
+    >>> relation_sentence(found, brief=True)
+    'A rep wins more of the deals with more activity in the first 30 days'
     >>> relation_sentence(found[:0])
     'Too few deals and reps to say whether more activity goes with more wins.'
     """
@@ -210,7 +216,10 @@ def relation_sentence(table: pd.DataFrame, *, activity: str = "activity", days: 
     if not named.any():
         where = {_WITHIN: "not within the deals of one rep", _BETWEEN: "not between reps"}
         said = ", and ".join(where[each] for each in known.index)
-        return f"Deals still open after {words.duration(days)} that had more {what} by then are won {no_more}: {said}."
+        stated = f"More {what} in the first {words.duration(days)} goes with no clear difference in wins"
+        return stated if brief else f"{stated}: {said}."
+    if brief:
+        return _brief(known[named], f"more {what} in the first {words.duration(days)}")
     parts = []
     if _WITHIN in known.index:
         those = f"those with twice the {what} by then are won"
@@ -220,6 +229,15 @@ def relation_sentence(table: pd.DataFrame, *, activity: str = "activity", days: 
         usual = f"{'reps' if parts else 'Reps'} who usually do {'more' if not named[_BETWEEN] else 'twice as much'} win"
         parts.append(f"{usual} {_more(known.loc[_BETWEEN]) if named[_BETWEEN] else no_more}")
     return f"{'; '.join(parts)}."
+
+
+def _brief(named: pd.DataFrame, more: str) -> str:
+    """The relation that stands, in at most fifteen words; that within a rep where both do."""
+    place = _WITHIN if _WITHIN in named.index else _BETWEEN
+    side = "more" if named.loc[place, "doubling_effect"] > 0 else "fewer"
+    if place == _WITHIN:
+        return f"A rep wins {side} of the deals with {more}"
+    return f"Reps whose deals usually have {more} win {side} of them"
 
 
 def _decided(frame: pd.DataFrame, more: Sequence[str]) -> pd.DataFrame:

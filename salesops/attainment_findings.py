@@ -36,8 +36,8 @@ def achievement_sentence(achievement: pd.DataFrame) -> str:
     return f"{said}: {ramped}{_number(reached['ramping'])} of {n['ramping']} still ramping."
 
 
-def distribution_sentence(bands: pd.DataFrame, quartiles: pd.DataFrame) -> str:
-    """How attainment is spread over the reps.
+def distribution_sentence(bands: pd.DataFrame, quartiles: pd.DataFrame, *, brief: bool = False) -> str:
+    """How attainment is spread over the reps; how many reached their quota alone where `brief`, as a title.
 
     Parameters
     ----------
@@ -52,6 +52,8 @@ def distribution_sentence(bands: pd.DataFrame, quartiles: pd.DataFrame) -> str:
     >>> distribution_sentence(bands, quartiles)  # doctest: +NORMALIZE_WHITESPACE
     'The middle half of 30 reps won between 61 % and 130 % of quota; 12 reached it, 6 came within a fifth of it and
     12 stayed further below.'
+    >>> distribution_sentence(bands, quartiles, brief=True)
+    'Of 30 reps with a quota 12 reached it and 12 stayed more than a fifth below'
     >>> distribution_sentence(bands.assign(n=5, n_in_band=[5, 0, 0]), quartiles.assign(n=5))
     'Of 5 reps with a quota 5 reached it, none came within a fifth of it and none stayed further below.'
     """
@@ -59,6 +61,9 @@ def distribution_sentence(bands: pd.DataFrame, quartiles: pd.DataFrame) -> str:
     if not n:
         return "No rep has a quota in this period, so how attainment is spread cannot be told."
     reached, near, below = (_number(count) for count in bands["n_in_band"])
+    if brief:
+        of = f"Of {n} {'rep' if n == 1 else 'reps'} with a quota"
+        return f"{of} {reached} reached it and {below} stayed more than a fifth below"
     counts = f"{reached} reached it, {near} came within a fifth of it and {below} stayed further below"
     if n < checks.MIN_N:
         return f"Of {n} {'rep' if n == 1 else 'reps'} with a quota {counts}."

@@ -312,7 +312,7 @@ one below 6 points would likely not have shown (500 deals before, 400 after).
     large, dates = int(tried["is_as_large"].sum()), len(tried)
     if not row["is_named"] or words.covers_zero(row["change_effect_low"], row["change_effect_high"]):
         seen = f"one below {words.points(row['smallest_effect'])} would likely not have shown"
-        counted = f"({row['n_before']:,.0f} deals before, {row['n_after']:,.0f} after)"
+        counted = f"({words.number(row['n_before'])} deals before, {words.number(row['n_after'])} after)"
         return f"No clear effect of {named} on how often {what}; {seen} {counted}."
     moved = words.points(abs(row["change_effect"]))
     # Larger than 95 % of the placebos; fewer than nineteen of them cannot tell.

@@ -237,6 +237,36 @@ before.'
     return f"By past bookings alone, {quarter} should end {said}."
 
 
+def next_quarter(table: pd.DataFrame, *, by: Sequence[str]) -> pd.DataFrame:
+    """The quarter ahead of every group of one column, one row each, the group's name in one column.
+
+    Parameters
+    ----------
+    table
+        Of `group_forecasts`.
+    by
+        Columns grouped on.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({
+    ...     "grouping": ["total", "region", "region", "segment"], "region": [None, "EMEA", "EMEA", None],
+    ...     "segment": [None, None, None, "SMB"], "period": ["2026Q4", "2026Q4", "2027Q1", "2026Q4"],
+    ...     "period_start": [date(2026, 10, 1), date(2026, 10, 1), date(2027, 1, 1), date(2026, 10, 1)],
+    ...     "group_forecast_amount": [9.0, 9.0, 8.0, 2.0]})
+    >>> next_quarter(table, by=["region", "segment"])[["grouping", "group", "group_forecast_amount"]]
+      grouping group  group_forecast_amount
+    0   region  EMEA                    9.0
+    1  segment   SMB                    2.0
+    """
+    by = _groups(by)
+    rows = table[(table["period_start"] == table["period_start"].min()) & table["grouping"].isin(by)]
+    names = [words.group(row[row["grouping"]]) for _, row in rows.iterrows()]
+    told = rows.drop(columns=by)
+    told.insert(told.columns.get_loc("grouping") + 1, "group", pd.Series(names, index=rows.index, dtype="str"))
+    return told.reset_index(drop=True)
+
+
 def quarters_after(history: pd.DataFrame, step: pd.Series, *, calendar: Calendar = _CALENDAR) -> pd.DataFrame:
     """The quarter so many after the last of a history.
 

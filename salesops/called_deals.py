@@ -346,8 +346,8 @@ def slip_sentence(table: pd.DataFrame, *, week: int, category: str = COMMIT) -> 
     return f"{stated}; of the {words.count(late)} due later {pulled} were pulled in."
 
 
-def gap_sentence(gap: pd.DataFrame, *, currency: str = "") -> str:
-    """What took the most from the forecast of a quarter, and what made up for it.
+def gap_sentence(gap: pd.DataFrame, *, currency: str = "", brief: bool = False) -> str:
+    """What took the most from the forecast of a quarter, and what made up for it; both ends where `brief`, as a title.
 
     Parameters
     ----------
@@ -361,6 +361,8 @@ def gap_sentence(gap: pd.DataFrame, *, currency: str = "") -> str:
     >>> gap_sentence(gap, currency="USD")  # doctest: +NORMALIZE_WHITESPACE
     'At week 5 $3.0M was forecast for 2026Q2 and $2.4M was booked: deals that slipped took $800K and deals that were
     lost $200K, and deals created later added $400K.'
+    >>> gap_sentence(gap, currency="USD", brief=True)
+    'At week 5 $3.0M was forecast for 2026Q2 and $2.4M was booked'
     >>> gap_sentence(gap.assign(gap_part_amount=[3e6, 0, 0, 0, 3e6]), currency="USD")
     'At week 5 $3.0M was forecast for 2026Q2 and $3.0M was booked, deal by deal.'
     >>> gap_sentence(gap[:0])
@@ -371,6 +373,8 @@ def gap_sentence(gap: pd.DataFrame, *, currency: str = "") -> str:
     amounts = gap.set_index("part")["gap_part_amount"]
     said, booked = (words.amount(amounts[end], currency, compact=True) for end in (FIRST, LAST))
     stated = f"At week {gap['week'].iloc[0]} {said} was forecast for {gap['period'].iloc[0]} and {booked} was booked"
+    if brief:
+        return stated
     parts = amounts[[part for part in PARTS if part in amounts.index]]
     took, added = parts[parts < 0].sort_values(), parts[parts > 0].sort_values(ascending=False)
     sides = [_moved(took, "took", currency), _moved(added, "added", currency)]

@@ -130,7 +130,7 @@ def _too_scattered(column: pd.Series, n_levels: int) -> str | None:
     if large > MOST_LEVELS:
         return f"has too many values ({large} with {MIN_N} deals or more)"
     if large == 0:
-        return f"has too many values ({n_levels:,}, none with {MIN_N} deals)"
+        return f"has too many values ({words.count(n_levels)}, none with {MIN_N} deals)"
     # One large value beside a remainder that is no group yet.
     return f"has one value only with {MIN_N} deals or more" if counts.ge(MIN_N).sum() < 2 else None
 

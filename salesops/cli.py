@@ -50,6 +50,27 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _add_run(commands)
+    _command(commands, "list", _list, "name every report")
+    params = _command(commands, "params", _params, "show what a report takes: name, type, default, help")
+    params.add_argument("report", metavar="REPORT", help="a name as `salesops list` shows it")
+    check = _command(commands, "check", _check, "show what of a source is recognised, mapped and missing")
+    check.add_argument("source", metavar="SOURCE", help="a folder of exports, a source.yaml, or sample")
+    init = _command(commands, "init", _init, "write the source.yaml to edit, proposed from the data, with reasons")
+    init.add_argument("source", metavar="SOURCE", help="a folder of exports")
+    init.add_argument("--to", type=Path, metavar="FILE", help="where to write it; default: SOURCE/source.yaml")
+    _add_sample(commands)
+    snapshot = _command(commands, "snapshot", _snapshot, "keep a dated copy of a source, so that it has a history")
+    snapshot.add_argument("source", metavar="SOURCE", help="a folder of exports or a source.yaml")
+    snapshot.add_argument("--to", type=Path, required=True, metavar="DIR", help="folder of dated copies")
+    snapshot.add_argument("--as-of", metavar="DAY", help="day of the copy; default: the latest recorded event")
+    reconcile = _command(commands, "reconcile", _reconcile, "explain how the CRM's own totals differ from ours")
+    reconcile.add_argument("source", metavar="SOURCE", help="a folder of exports, a source.yaml, or sample")
+    reconcile.add_argument("expected", type=Path, metavar="EXPECTED", help="a YAML file of the CRM's totals")
+    return parser
+
+
+def _add_run(commands: argparse._SubParsersAction) -> None:
     run = _command(commands, "run", _run, "make reports and publish them")
     run.add_argument(
         "reports", nargs="*", metavar="REPORT", help="names as `salesops list` shows them; default: the pack's"
@@ -67,14 +88,9 @@ def _parser() -> argparse.ArgumentParser:
         help="one report for each value of a column of the opportunities, or team; COLUMN=A,B for some values; "
         "for owner_id and team each in a folder that names nobody else",
     )  # fmt: skip
-    _command(commands, "list", _list, "name every report")
-    params = _command(commands, "params", _params, "show what a report takes: name, type, default, help")
-    params.add_argument("report", metavar="REPORT", help="a name as `salesops list` shows it")
-    check = _command(commands, "check", _check, "show what of a source is recognised, mapped and missing")
-    check.add_argument("source", metavar="SOURCE", help="a folder of exports, a source.yaml, or sample")
-    init = _command(commands, "init", _init, "write the source.yaml to edit, proposed from the data, with reasons")
-    init.add_argument("source", metavar="SOURCE", help="a folder of exports")
-    init.add_argument("--to", type=Path, metavar="FILE", help="where to write it; default: SOURCE/source.yaml")
+
+
+def _add_sample(commands: argparse._SubParsersAction) -> None:
     sample = _command(commands, "sample", _sample, "write the sample company as a CRM would export it")
     sample.add_argument("folder", type=Path, metavar="DIR", help="folder to write to; it must be empty or new")
     sample.add_argument(
@@ -82,14 +98,6 @@ def _parser() -> argparse.ArgumentParser:
         help="whose export it looks like; default: canonical",
     )  # fmt: skip
     sample.add_argument("--size", type=int, default=6000, metavar="N", help="opportunities; default: 6000")
-    snapshot = _command(commands, "snapshot", _snapshot, "keep a dated copy of a source, so that it has a history")
-    snapshot.add_argument("source", metavar="SOURCE", help="a folder of exports or a source.yaml")
-    snapshot.add_argument("--to", type=Path, required=True, metavar="DIR", help="folder of dated copies")
-    snapshot.add_argument("--as-of", metavar="DAY", help="day of the copy; default: the latest recorded event")
-    reconcile = _command(commands, "reconcile", _reconcile, "explain how the CRM's own totals differ from ours")
-    reconcile.add_argument("source", metavar="SOURCE", help="a folder of exports, a source.yaml, or sample")
-    reconcile.add_argument("expected", type=Path, metavar="EXPECTED", help="a YAML file of the CRM's totals")
-    return parser
 
 
 def _command(commands: argparse._SubParsersAction, name: str, function: object, told: str) -> argparse.ArgumentParser:

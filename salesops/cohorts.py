@@ -183,7 +183,12 @@ def win_curves(
 
 
 def cohort_sentence(
-    cohort: pd.Series, *, start: str = "created_date", deals: str = "deals", min_n: int = checks.MIN_N
+    cohort: pd.Series,
+    *,
+    start: str = "created_date",
+    deals: str = "deals",
+    min_n: int = checks.MIN_N,
+    brief: bool = False,
 ) -> str:
     """How many of a cohort are won so far, and how many are expected to be in the end.
 
@@ -197,6 +202,8 @@ def cohort_sentence(
         Which deals they are.
     min_n
         Smallest cohort spoken of.
+    brief
+        What is expected alone, as the title of a chart.
 
     Examples
     --------
@@ -205,6 +212,8 @@ def cohort_sentence(
     >>> cohort_sentence(row)
     'Of the 300 deals created in 2026Q2, 12 % are won so far; about 17 % are expected in the end (likely between \
 14 % and 20 %).'
+    >>> cohort_sentence(row, brief=True)
+    'Of the 300 deals created in 2026Q2, about 17 % can be expected to be won'
     >>> cohort_sentence(pd.concat([row.drop("n_open"), pd.Series({"n_open": 0})]), start="qualified_date")
     'Of the 300 deals qualified in 2026Q2, 12 % were won; all of them have ended.'
     >>> cohort_sentence(row.where(~row.index.str.startswith("expected"), None))
@@ -213,11 +222,11 @@ def cohort_sentence(
     verb = _VERBS.get(start, "started")
     when = "over all dates" if cohort["cohort"] == "all" else f"in {cohort['cohort']}"
     if cohort["n"] < min_n:
-        counted = f"Only {cohort['n']:,.0f}" if cohort["n"] else "No"
+        counted = f"Only {words.number(cohort['n'])}" if cohort["n"] else "No"
         was = "was" if cohort["n"] == 1 else "were"
         noun = deals.removesuffix("s") if cohort["n"] == 1 else deals
         return f"{counted} {noun} {was} {verb} {when}: too few to say how many are won."
-    opening = f"Of the {cohort['n']:,.0f} {deals} {verb} {when}, "
+    opening = f"Of the {words.number(cohort['n'])} {deals} {verb} {when}, "
     won = words.rate(cohort["won_so_far_rate"]) if cohort["n_won"] else "none"
     are = "is" if not cohort["n_won"] else "are"
     if not cohort["n_open"]:
@@ -225,6 +234,8 @@ def cohort_sentence(
     if words.is_missing(cohort["expected_win_rate"]):
         return f"{opening}{won} {are} won so far; too few deals ended lately to say how many will be."
     expected, low, high = (cohort[f"expected_win_rate{end}"] for end in ("", "_low", "_high"))
+    if brief:
+        return f"{opening}about {words.rate(expected)} can be expected to be won"
     likely = words.interval(low, high, "rate")
     said = f"{opening}{won} {are} won so far; about {words.rate(expected)} are expected in the end ({likely})."
     lasting = cohort.get("never_ended_rate", 0.0)

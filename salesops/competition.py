@@ -150,6 +150,8 @@ def competitors(
         The competitive win rate drawn to the mean of all competitors as far as chance explains its distance.
     competitive_win_rate_difference : points, closed, higher, -, is_won qualified_date
         Win rate against the competitor minus that against other competitors, like for like.
+    others_win_rate : rate, closed, higher, -, is_won qualified_date
+        Win rate of the deals a competitor is compared with: those in which another one is named.
     competitor_odds_ratio : ratio, closed, higher, -, is_won qualified_date
         Odds of winning against the competitor over the odds against other competitors, like for like.
 
@@ -373,11 +375,11 @@ def _said_briefly(row: pd.Series) -> str:
 
 def _said(row: pd.Series) -> str:
     gap, *ends = (row[f"{_DIFFERENCE}{end}"] for end in _ENDS)
-    near, far = sorted(abs(end) * 100 for end in ends)
+    near, far = (words.points(end).split()[0] for end in sorted(ends, key=abs))
     way = "more" if gap > 0 else "less"
-    shown = f"{words.rate(row['competitive_win_rate'])} of {row['n']:,.0f} deals"
-    others = f"{words.rate(row['others_win_rate'])} of {row['n_others_win_rate']:,.0f} with another competitor named"
+    shown = f"{words.rate(row['competitive_win_rate'])} of {words.number(row['n'])} deals"
+    others = f"{words.rate(row['others_win_rate'])} of {words.number(row['n_others_win_rate'])}"
     return (
-        f"{way} often against {words.group(row['competitor'])}: {shown} against {others}; "
-        f"like for like {words.points(abs(gap))} {way} (likely between {near:.0f} and {far:.0f})"
+        f"{way} often against {words.group(row['competitor'])}: {shown} against {others} with another competitor "
+        f"named; like for like {words.points(abs(gap))} {way} (likely between {near} and {far})"
     )

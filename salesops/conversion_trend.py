@@ -262,7 +262,8 @@ def sentence(slopes: pd.DataFrame, *, each: str = "quarter", min_n: int = checks
     clear = known[known["is_named"]].sort_values("conversion_slope", key=abs, ascending=False, kind="stable")
     names_pipeline = known["pipeline"].nunique(dropna=False) > 1
     if clear.empty:
-        only = _what(known.iloc[0], to, names_pipeline) if len(known) == 1 else "the conversion of any stage"
+        every = "the share of deals won, in any pipeline" if to == "won" else "the conversion of any stage"
+        only = _what(known.iloc[0], to, names_pipeline) if len(known) == 1 else every
         return f"There is no clear trend in {only}."
     told = [_slope_words(row, each, to, names_pipeline) for _, row in clear.iterrows()]
     n = len(known) - len(clear)

@@ -291,16 +291,16 @@ def fixes_by_owner(tests: pd.DataFrame, reps: pd.DataFrame) -> pd.DataFrame:
         fix_count=("rule", "size"), n_deals_to_fix=("opportunity_id", "nunique"),
         commonest=("rule", lambda rules: rules.value_counts(sort=True).index[0]))  # fmt: skip
     n = rows.groupby("owner", dropna=False)["opportunity_id"].nunique().rename("n")
-    table = counted.join(n).reset_index().sort_values(["fix_count", "owner"], ascending=[False, True], kind="stable")
-    return table[["owner", "n", "fix_count", "n_deals_to_fix", "commonest"]].reset_index(drop=True)
+    table = counted.join(n).reset_index()[["owner", "n", "fix_count", "n_deals_to_fix", "commonest"]]
+    return table.sort_values(["fix_count", "owner"], ascending=[False, True], kind="stable", ignore_index=True)
 
 
 def headlines(
     rates: pd.DataFrame, impacts: pd.DataFrame, heaps: pd.DataFrame, course: pd.DataFrame, owners: pd.DataFrame
 ) -> list[str]:
     """The findings in sentences, most important first; of `fault_rates`, `impact`, `heaping`, `trend` and owners."""
-    return [past_due_sentence(rates, impacts), worst_sentence(rates), moved_sentence(impacts), trend_sentence(course),
-            owners_sentence(owners), heaping_sentence(heaps)]  # fmt: skip
+    return [worst_sentence(rates, impacts), past_due_sentence(rates, impacts), moved_sentence(impacts),
+            owners_sentence(owners), trend_sentence(course), heaping_sentence(heaps)]  # fmt: skip
 
 
 def past_due_sentence(rates: pd.DataFrame, impacts: pd.DataFrame) -> str:
@@ -321,30 +321,27 @@ def past_due_sentence(rates: pd.DataFrame, impacts: pd.DataFrame) -> str:
     found = rates[rates["rule"] == PAST_DUE]
     if found.empty:
         return "No open deal has a close date, so none can be called late."
-    row = found.iloc[0]
-    if row["faulty_count"] == 0:
+    if (row := found.iloc[0])["faulty_count"] == 0:
         return f"None of the {words.count(row['n'])} open deals is past its close date."
-    stated = f"{words.rate(row['fault_rate'])} of open deals are past their close date"
-    if row["n"] < checks.MIN_N:
-        stated = f"{words.count(row['faulty_count'])} of {words.count(row['n'])} open deals are past their close date"
-    moved = impacts[(impacts["rule"] == PAST_DUE) & (impacts["metric"] == "weighted_pipeline_amount")]
-    if moved.empty or not moved["with_value"].iloc[0] > 0:
+    counted = f"{words.count(row['faulty_count'])} of {words.count(row['n'])}"
+    share = counted if row["n"] < checks.MIN_N else f"{words.rate(row['fault_rate'])} of"
+    stated = f"{share} open deals are past their close date"
+    share = _lighter(impacts, PAST_DUE)
+    if share is None:
         return f"{stated}; the pipeline cannot be weighed to say what they are worth."
-    share = 1 - moved["without_value"].fillna(0).iloc[0] / moved["with_value"].iloc[0]
-    if share == 0:
-        return f"{stated}; they add nothing to the weighted pipeline."
-    return f"{stated}; without them the weighted pipeline is {words.rate(share)} lower."
+    lower = f"without them the weighted pipeline is {words.rate(share)} lower"
+    return f"{stated}; {lower if share else 'they add nothing to the weighted pipeline'}."
 
 
-def worst_sentence(rates: pd.DataFrame, *, min_n: int = checks.MIN_N) -> str:
-    """The rule broken by the largest share of the deals it was looked at for.
+def worst_sentence(rates: pd.DataFrame, impacts: pd.DataFrame | None = None, *, min_n: int = checks.MIN_N) -> str:
+    """The rule broken by the largest share of the deals it was looked at for, and what is worth less without them.
 
     Examples
     --------
     >>> table = pd.DataFrame({"rule": ["no next step", "no amount"], "n": [200, 200], "faulty_count": [50, 4],
     ...                       "fault_rate": [0.25, 0.02]})
     >>> worst_sentence(table)
-    'The commonest fault is no next step: 25 % of the deals it concerns (50 of 200).'
+    'The commonest fault is no next step: 25 % of the deals it can concern (50 of 200).'
     >>> worst_sentence(table.assign(faulty_count=0))
     'No deal breaks any of the 2 rules.'
     """
@@ -356,9 +353,10 @@ def worst_sentence(rates: pd.DataFrame, *, min_n: int = checks.MIN_N) -> str:
         return "Too few deals were looked at to say which fault is the commonest."
     row = common.iloc[0]
     counted = f"{words.count(row['faulty_count'])} of {words.count(row['n'])}"
-    return (
-        f"The commonest fault is {row['rule']}: {words.rate(row['fault_rate'])} of the deals it concerns ({counted})."
-    )
+    share = None if impacts is None else _lighter(impacts, row["rule"])
+    weighs = f"; without them the weighted pipeline is {words.rate(share)} lower" if share else ""
+    of = f"{words.rate(row['fault_rate'])} of the deals it can concern ({counted})"
+    return f"The commonest fault is {row['rule']}: {of}{weighs}."
 
 
 def moved_sentence(impacts: pd.DataFrame) -> str:
@@ -373,16 +371,15 @@ def moved_sentence(impacts: pd.DataFrame) -> str:
     >>> moved_sentence(table.assign(difference=0.001))
     'No fault moves the win rate by as much as a point.'
     """
-    rates = impacts[(impacts["metric"] == "win_rate") & impacts["difference"].notna()]
-    rates = rates[~rates["rule"].isin(_ONE_SIDED)]
+    both = ~impacts["rule"].isin(_ONE_SIDED)
+    rates = impacts[(impacts["metric"] == "win_rate") & impacts["difference"].notna() & both]
     if rates.empty:
         return ""
     row = rates.loc[rates["difference"].abs().idxmax()]
     if abs(row["difference"]) < 0.01:
         return "No fault moves the win rate by as much as a point."
-    marked = f"the deals marked {row['rule']}"
     was, now = words.rate(row["with_value"]), words.rate(row["without_value"])
-    return f"Without {marked}, the win rate would read {now} instead of {was}."
+    return f"Without the deals marked {row['rule']}, the win rate would read {now} instead of {was}."
 
 
 def trend_sentence(course: pd.DataFrame, rule: str = PAST_DUE, *, min_n: int = checks.MIN_N) -> str:
@@ -426,7 +423,8 @@ def owners_sentence(owners: pd.DataFrame) -> str:
     stated = f"{words.count(total)} {'fault' if total == 1 else 'faults'} to mend"
     if len(owners) < 4:
         return f"{stated}, by {len(owners)} {'owner' if len(owners) == 1 else 'owners'}."
-    return f"{stated}; three owners hold {words.rate(owners['fix_count'].nlargest(3).sum() / total)} of them."
+    held = deal_rules.largest_lists(owners)["held_fix_rate"].iloc[0]
+    return f"{stated}; three owners hold {words.rate(held)} of them."
 
 
 def heaping_sentence(heaps: pd.DataFrame, *, min_n: int = checks.MIN_N) -> str:
@@ -453,18 +451,21 @@ def heaping_sentence(heaps: pd.DataFrame, *, min_n: int = checks.MIN_N) -> str:
     return f"{seen} of {said[row['heap']]}, where chance gives {expected}."
 
 
+def _lighter(impacts: pd.DataFrame, rule: str) -> float | None:
+    """Share of the weighted pipeline that the deals breaking a rule are; None where it has no weight."""
+    shares = deal_rules.weight_shares(impacts).set_index("rule")["fault_weight_rate"]
+    return float(shares[rule]) if rule in shares.index else None
+
+
 def _with_rates(table: pd.DataFrame, by: Sequence[str], confidence: float) -> pd.DataFrame:
     table = table.astype({"n": int, "faulty_count": int, "touched_amount": float})
     low, high = proportions.wilson_interval(table["faulty_count"], table["n"], confidence)
     share = table["faulty_count"] / table["n"].where(table["n"] > 0)
-    table = table.assign(fault_rate=share, fault_rate_low=low, fault_rate_high=high)
+    is_few = table["n"] < checks.MIN_N
+    table = table.assign(fault_rate=share, fault_rate_low=low, fault_rate_high=high, is_few=is_few)
     columns = [*by, "n", "faulty_count", "fault_rate", "fault_rate_low", "fault_rate_high", "touched_amount"]
-    ordered = (
-        table[columns]
-        .assign(is_few=table["n"] < checks.MIN_N)
-        .sort_values(["is_few", "fault_rate"], ascending=[True, False], kind="stable", ignore_index=True)
-    )
-    return ordered.drop(columns="is_few")
+    ordered = table.sort_values(["is_few", "fault_rate"], ascending=[True, False], kind="stable", ignore_index=True)
+    return ordered[columns]
 
 
 def _step(amounts: pd.Series) -> int:

@@ -42,6 +42,70 @@ class Rule(NamedTuple):
     test: Callable[[pd.DataFrame], tuple[pd.Series, pd.Series]]
 
 
+def weight_shares(impacts: pd.DataFrame) -> pd.DataFrame:
+    """By how much the weighted pipeline is lower without the deals that break a rule.
+
+    ``fault_weight_rate = 1 - without / with``; a rule whose deals are all there is takes everything.
+
+    Parameters
+    ----------
+    impacts
+        Of `data_quality.impact`.
+
+    Returns
+    -------
+    DataFrame
+        One row per rule where the pipeline has weight: ``rule``, ``n`` (deals left out), ``fault_weight_rate``.
+
+    Metrics
+    -------
+    fault_weight_rate : rate, as_of, lower, -, amount
+        Part of the weighted pipeline that is gone without the deals that break the rule.
+
+    Examples
+    --------
+    >>> weight_shares(pd.DataFrame({"rule": ["no amount"], "metric": "weighted_pipeline_amount", "n_left_out": 9,
+    ...     "with_value": 100.0, "without_value": 88.0}))
+            rule  n  fault_weight_rate
+    0  no amount  9               0.12
+    """
+    rows = impacts[(impacts["metric"] == "weighted_pipeline_amount") & (impacts["with_value"] > 0)]
+    share = 1 - rows["without_value"].fillna(0) / rows["with_value"]
+    n = rows["n_left_out"] if "n_left_out" in rows else pd.Series(pd.NA, index=rows.index)
+    return pd.DataFrame({"rule": rows["rule"], "n": n, "fault_weight_rate": share}).reset_index(drop=True)
+
+
+def largest_lists(owners: pd.DataFrame, *, most: int = 3) -> pd.DataFrame:
+    """Share of the faults to mend that the owners with the longest lists hold; missing where there are none.
+
+    Parameters
+    ----------
+    owners
+        One row per owner, with ``fix_count``.
+    most
+        How many owners.
+
+    Returns
+    -------
+    DataFrame
+        One row: ``n`` (faults), ``held_fix_rate``.
+
+    Metrics
+    -------
+    held_fix_rate : rate, as_of, none, -, -
+        Faults to mend of the three owners with most of them, over all faults to mend.
+
+    Examples
+    --------
+    >>> largest_lists(pd.DataFrame({"owner": list("ABCD"), "fix_count": [30, 20, 10, 40]}))
+         n  held_fix_rate
+    0  100            0.9
+    """
+    total = int(owners["fix_count"].sum())
+    held = owners["fix_count"].nlargest(most).sum() / total if total else float("nan")
+    return pd.DataFrame({"n": [total], "held_fix_rate": [held]})
+
+
 def _missing(field: str, outcomes: Sequence[str]) -> Callable[[pd.DataFrame], tuple[pd.Series, pd.Series]]:
     """Deals without a field, where any deal has it: a column the source lacks is nobody's fault."""
     return lambda d: (d["outcome"].isin(outcomes) & bool(d[field].notna().any()), d[field].isna())

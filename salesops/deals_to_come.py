@@ -89,7 +89,7 @@ def expected_deals(case: Case, found: Flow | None) -> pd.DataFrame:
 
 
 def expected_sentence(table: pd.DataFrame, period: Period) -> str:
-    """How many leads are here, how many deals are expected of them and of those yet to arrive, how many qualified.
+    """How many deals are expected to be created, of which leads or of none, and how many leads qualified.
 
     Parameters
     ----------
@@ -108,8 +108,8 @@ def expected_sentence(table: pd.DataFrame, period: Period) -> str:
     >>> from salesops.periods import quarter
     >>> q3 = quarter(date(2026, 8, 1))
     >>> expected_sentence(table, q3)
-    '155 leads are open: about 9 deals are expected of them by the end of 2026Q3, about 30 of leads yet to arrive \
-and about 82 without a lead; together 121, in four of five cases between 104 and 137. About 57 leads are \
+    'About 121 deals are expected to be created by the end of 2026Q3, in four of five cases between 104 and 137: \
+about 82 without a lead, about 30 of leads yet to arrive and about 9 of the 155 leads open now. About 57 leads are \
 expected to be qualified by then.'
     >>> expected_sentence(table.iloc[:0], q3)
     'No leads are known: the deals to be created by the end of 2026Q3 are expected as they came of late.'
@@ -120,17 +120,14 @@ expected to be qualified by then.'
     rows = table.set_index("part")
     here, arriving, other, total = (rows.loc[part, "expected_deal_count"] for part in (*_PARTS, "all"))
     n = rows.loc["leads here", "n"]
-    leads = "No lead is" if n == 0 else "1 lead is" if n == 1 else f"{words.count(n)} leads are"
-    first = f"{leads} open: {_about(here, 'deal')} expected of {'it' if n == 1 else 'them'} {by}, "
-    if n == 0:
-        first = f"{leads} open: {by}, {_about(arriving, 'deal')} expected of leads yet to arrive"
-        rest = f" and {_bare(other)} without a lead"
-    else:
-        rest = f"{_bare(arriving)} of leads yet to arrive and {_bare(other)} without a lead"
+    leads = "as no lead is" if n == 0 else "of the one lead" if n == 1 else f"of the {words.count(n)} leads"
+    now = f"none {leads} open now" if n == 0 else f"{_bare(here)} {leads} open now"
     ends = (rows.loc["all", f"expected_deal_count{end}"] for end in ("_low", "_high"))
-    together = f"; together {round(total):,}, {words.interval(*ends, 'count', level=LEVEL)}. "
-    qualified = rows.loc["all", "expected_qualified_count"]
-    return first + rest + together + f"{_about(qualified, 'lead').capitalize()} expected to be qualified by then."
+    likely = words.interval(*ends, "count", level=LEVEL)
+    first = f"{_about(total, 'deal').capitalize()} expected to be created {by}, {likely}"
+    rest = f"{_bare(other)} without a lead, {_bare(arriving)} of leads yet to arrive and {now}"
+    qualified = _about(rows.loc["all", "expected_qualified_count"], "lead").capitalize()
+    return f"{first}: {rest}. {qualified} expected to be qualified by then."
 
 
 def follower(found: Flow | None) -> Callable[[Case], pd.Series | None]:
@@ -325,8 +322,8 @@ def _about(number: float, noun: str) -> str:
     shown = round(number)
     if shown == 1:
         return f"about 1 {noun} is"
-    return f"about {shown:,} {noun}s are" if shown else f"hardly any {noun} is"
+    return f"about {words.count(shown)} {noun}s are" if shown else f"hardly any {noun} is"
 
 
 def _bare(number: float) -> str:
-    return f"about {round(number):,}" if round(number) else "hardly any"
+    return f"about {words.count(round(number))}" if round(number) else "hardly any"

@@ -7,6 +7,7 @@ from salesops import checks, words
 from salesops.pipeline_forecast import Outlook
 
 WANTED = 0.80  # chance of the target that the must-win deals bring about
+_NAMED = 3  # deals in a sentence
 IN_PLAY = 0.10  # chance of being won in the quarter from which a deal may be one of them
 _FOUND = (
     "n", "quarter_win_probability", "quarter_win_probability_low", "quarter_win_probability_high", "level",
@@ -39,8 +40,9 @@ def deal_list(
     Returns
     -------
     DataFrame
-        One row per open deal, largest contribution first: ``opportunity_id, account_id, owner_id, stage, segment,
-        close_date, is_due, amount``, ``n`` (plays), ``quarter_win_probability`` with the limits that four of
+        One row per open deal, must-win deals first, then the largest contribution: ``opportunity_id, account_id,
+        owner_id, stage, segment, close_date, is_due, amount``, ``n`` (plays), ``quarter_win_probability`` with the
+        limits that four of
         five draws of what is not known keep, ``deal_contribution_amount``, ``deal_swing_amount``,
         ``target_probability_if_won``, ``target_probability_if_lost`` (missing without target), ``is_must_win`` (missing
         without target, or where no such deals are enough).
@@ -91,7 +93,11 @@ def deal_list(
     )  # fmt: skip
     table = table.assign(**_target_columns(found, if_won, target))
     table["is_must_win"] = _must_win(found, if_won, chance >= in_play, target, wanted)
-    return table.sort_values("deal_contribution_amount", ascending=False, kind="stable", ignore_index=True)
+    is_first = table["is_must_win"].fillna(False).astype(bool)
+    order = table.assign(is_first=is_first).sort_values(
+        ["is_first", "deal_contribution_amount"], ascending=False, kind="stable", ignore_index=True
+    )
+    return order.drop(columns="is_first")
 
 
 def deal_sentence(
@@ -109,9 +115,11 @@ def deal_sentence(
     Examples
     --------
     >>> deals = pd.DataFrame({"opportunity_id": ["A", "B", "C"], "deal_contribution_amount": [60.0, 30.0, 10.0],
-    ...     "is_must_win": pd.array([True, False, False], dtype="boolean")})
-    >>> deal_sentence(deals, target=500.0, currency="USD")
-    'The target of $500 hangs on one deal that must be won: A.'
+    ...     "quarter_win_probability": [0.3, 0.2, 0.1], "deal_swing_amount": [140.0, 120.0, 90.0],
+    ...     "is_must_win": pd.array([True, True, False], dtype="boolean")})
+    >>> deal_sentence(deals, target=500.0, currency="USD")  # doctest: +NORMALIZE_WHITESPACE
+    'It would take 2 of the 3 open deals, all won, to bring the chance of the target of $500 to 80 %: the largest are
+    A and B, and the likeliest of the 2 has a chance of 30 %.'
     >>> deal_sentence(deals.assign(is_must_win=pd.NA), target=500.0, currency="USD")
     'Even with every deal in play won, the chance of the target of $500 is below 80 %.'
     >>> deal_sentence(deals)
@@ -138,12 +146,20 @@ def deal_sentence(
 def _target_sentence(deals: pd.DataFrame, target: str, wanted: str) -> str:
     if deals["is_must_win"].isna().any():
         return f"Even with every deal in play won, the chance of the target of {target} is below {wanted}."
-    must = deals.loc[deals["is_must_win"].astype(bool), "opportunity_id"]
+    must = deals[deals["is_must_win"].astype(bool)].sort_values("deal_swing_amount", ascending=False, kind="stable")
     if must.empty:
         return f"No single deal must be won: the chance of the target of {target} is {wanted} or more as things stand."
+    reached = f"to bring the chance of the target of {target} to {wanted}"
+    likeliest = words.rate(must["quarter_win_probability"].max())
     if len(must) == 1:
-        return f"The target of {target} hangs on one deal that must be won: {must.iloc[0]}."
-    return f"The target of {target} hangs on {words.count(len(must))} deals that must be won: {checks.examples(must)}."
+        return f"It would take one deal more {reached}: {must['opportunity_id'].iloc[0]}, with a chance of {likeliest}."
+    *others, last = must["opportunity_id"].head(_NAMED)
+    n = words.count(len(must))
+    taken = f"It would take {n} of the {words.count(len(deals))} open deals, all won, {reached}"
+    if len(must) == len(deals):
+        taken = f"It would take all {n} open deals, won, {reached}"
+    largest = f"the largest are {', '.join(others)} and {last}"
+    return f"{taken}: {largest}, and the likeliest of the {n} has a chance of {likeliest}."
 
 
 def _if_won(found: Outlook) -> np.ndarray:

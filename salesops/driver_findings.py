@@ -114,9 +114,9 @@ def headlines(
     >>> from datetime import date
     >>> q3 = Period("2026Q3", date(2026, 7, 1), date(2026, 9, 30))
     >>> print(*headlines(tests, contrasts, period=q3, currency="USD"))  # doctest: +NORMALIZE_WHITESPACE
-    Deals with sponsor Yes are won more often than those with No: 31 % against 22 % with all else alike, a difference
-    of 9 points (likely between 4 and 14). Over the 132 such deals decided in 2026Q3 it goes with $1.2M more won
-    (likely between $500K and $1.9M). An association: it does not show a cause.
+    Deals with sponsor are won more often than those without: 31 % against 22 % with all else alike, a difference of
+    9 points (likely between 4 and 14). Over the 132 such deals decided in 2026Q3 it goes with $1.2M more won (likely
+    between $500K and $1.9M). An association: it does not show a cause.
     >>> headlines(tests.assign(is_named=False), contrasts)
     ['Of the 2 factors looked at, none goes with winning more or less often by more than chance would give.']
     """
@@ -125,14 +125,14 @@ def headlines(
         return [_untested(tests)]
     names = tested.loc[tested["is_named"].astype(bool), "factor"]
     if names.empty:
-        many = f"Of the {len(tested):,} factors looked at, none goes"
+        many = f"Of the {words.count(len(tested))} factors looked at, none goes"
         looked = many if len(tested) > 1 else "The one factor looked at does not go"
         return [f"{looked} with winning more or less often by more than chance would give."]
     clearest = [_clearest(contrasts[contrasts["factor"] == name]) for name in names]
     found = pd.DataFrame(clearest).assign(factor=names.to_numpy())
     found = found.sort_values("win_rate_effect", key=np.abs, ascending=False, kind="stable")
     said = [_sentence(row, period, currency) for _, row in found.head(most).iterrows()]
-    return said + _beside(found["factor"].iloc[most:])
+    return [*said[:-1], f"{said[-1]}{_caution(found.head(most))}", *_beside(found["factor"].iloc[most:])]
 
 
 def title(tests: pd.DataFrame) -> str:
@@ -262,12 +262,19 @@ def _sentence(row: pd.Series, period: Period | None, currency: str) -> str:
     effect, *ends = (row[f"win_rate_effect{end}"] for end in ("", "_low", "_high"))
     near, far = (words.points(end).split()[0] for end in sorted(ends, key=abs))
     rates = f"{words.rate(row['win_rate_with'])} against {words.rate(row['win_rate_without'])} with all else alike"
+    these, those = _having(name, row["level"], row["reference"]), _having("", row["reference"], row["level"])
     return (
-        f"Deals {_having(name, row['level'])} are won {'more' if effect > 0 else 'less'} often than those "
-        f"{_having('', row['reference'])}: {rates}, a difference of {words.points(effect)} "
-        f"(likely between {near} and {far})."
-        f"{_worth(row, period, currency)} An association: it does not show a cause."
+        f"Deals {these} are won {'more' if effect > 0 else 'less'} often than those {those}: {rates}, a difference of "
+        f"{words.points(effect)} (likely between {near} and {far}).{_worth(row, period, currency)}"
     )
+
+
+def _caution(found: pd.DataFrame) -> str:
+    """Once, after all that was found: what goes with winning need not bring it about."""
+    n = int(found["win_rate_effect"].notna().sum())
+    if not n:
+        return ""
+    return " An association: it does not show a cause." if n == 1 else " These are associations: they show no cause."
 
 
 def _worth(row: pd.Series, period: Period | None, currency: str) -> str:
@@ -275,7 +282,7 @@ def _worth(row: pd.Series, period: Period | None, currency: str) -> str:
     if period is None or words.is_missing(sizes[0]):
         return ""
     n = int(row["n_in_period"])
-    such = f" Over the {n:,} such deals" if n > 1 else " Over the one such deal"
+    such = f" Over the {words.count(n)} such deals" if n > 1 else " Over the one such deal"
     if words.covers_zero(*sizes[1:]):
         return f"{such} decided {period.when} it comes to no clear amount."
     more = "more" if sizes[0] > 0 else "less"
@@ -285,7 +292,10 @@ def _worth(row: pd.Series, period: Period | None, currency: str) -> str:
     return f"{such} decided {period.when} it goes with {size} {more} won (likely between {near} and {far})."
 
 
-def _having(name: str, level: str) -> str:
+def _having(name: str, level: str, other: str) -> str:
+    """The deals of one level; yes and no are said as with and without."""
+    if {level, other} == {"Yes", "No"}:
+        return f"{'with' if level == 'Yes' else 'without'} {name}".rstrip()
     if level == words.NO_GROUP:
         return f"without {name or 'one'}"
     return f"with {name} {level}" if name else f"with {level}"
@@ -304,4 +314,4 @@ def _untested(tests: pd.DataFrame) -> str:
     if tests.empty:
         return "No factor was looked at."
     reason = tests["handling"].mode().iloc[0]
-    return f"What goes with winning cannot be told ({tests['n'].max():,} deals decided): {reason}."
+    return f"What goes with winning cannot be told ({words.count(tests['n'].max())} deals decided): {reason}."

@@ -417,7 +417,7 @@ def _coded(column: pd.Series, company: pd.Series, *, whole: bool) -> coding.Fact
     n_companies = company.groupby(first).nunique() + company.isna().groupby(first).sum()
     levels = set(n_companies.index[whole | (n_companies >= LEAST_COMPANIES)]) - {OTHER}
     n_rare = len(set(text.head(n)) - levels)
-    note = f"{n_rare:,} rare level{'s'[: n_rare > 1]} as {OTHER}" if n_rare else ""
+    note = f"{words.count(n_rare)} rare level{'s'[: n_rare > 1]} as {OTHER}" if n_rare else ""
     return coding.category(text.where(text.isin(levels), OTHER), remainder=OTHER, n=n)._replace(note=note)
 
 

@@ -197,7 +197,12 @@ def steps(parts: pd.DataFrame, landing: pd.DataFrame) -> pd.DataFrame:
 
 
 def series_sentence(
-    history: pd.DataFrame, later: pd.DataFrame, landing: pd.DataFrame | None = None, *, currency: str = ""
+    history: pd.DataFrame,
+    later: pd.DataFrame,
+    landing: pd.DataFrame | None = None,
+    *,
+    currency: str = "",
+    brief: bool = False,
 ) -> str:
     """What past bookings alone say of the quarter ahead, and whether that agrees with the open deals.
 
@@ -209,6 +214,8 @@ def series_sentence(
     history, later, landing
         Of `bookings_history`, `bookings_ahead.total_ahead` (or `series_ahead`), and `pipeline_forecast.landing`,
         where the two are to be compared.
+    brief
+        For a chart's title: without the range, which is drawn.
 
     Examples
     --------
@@ -226,6 +233,8 @@ from the deals lies inside.'
     'the forecast from the deals lies below it by more than a whole range: the two disagree.'
     >>> series_sentence(history, later, currency="USD")
     'By past bookings alone, 2026Q4 would land at $3.0M, in four of five cases between $2.0M and $4.0M.'
+    >>> series_sentence(history, later, currency="USD", brief=True)
+    'By past bookings alone, 2026Q4 would land at $3.0M'
     >>> series_sentence(history[:0], later[:0], landing)
     'There is no completed quarter of bookings to go by.'
     """
@@ -235,6 +244,8 @@ from the deals lies inside.'
     middle, low, high = (row[f"series_forecast_amount{end}"] for end in ("", "_low", "_high"))
     money = [words.amount(each, currency, compact=True) for each in (middle, low, high)]
     said = f"By past bookings alone, {row['period']} would land at {money[0]}"
+    if brief:
+        return said
     said += f", in four of five cases between {money[1]} and {money[2]}"
     short = basis_sentence(basis(_series(history.dropna(subset=["bookings_amount"])), season_length=QUARTERS))
     from_deals = later[:0] if landing is None else landing.dropna(subset="landing_amount")

@@ -336,8 +336,8 @@ def floors(case: Case, *, weeks: Sequence[int] | None = None, seed: int = 0) -> 
     return pd.DataFrame({"week": found.keys(), "n": case.past["period"].nunique(), "floor_rate": found.values()})
 
 
-def winner_sentence(table: pd.DataFrame, *, by: str = "") -> str:
-    """Which method was the least wrong here, and whether that is more than chance.
+def winner_sentence(table: pd.DataFrame, *, by: str = "", brief: bool = False) -> str:
+    """Which method was the least wrong here, and whether that is more than chance; no figures where `brief`.
 
     Parameters
     ----------
@@ -351,11 +351,13 @@ def winner_sentence(table: pd.DataFrame, *, by: str = "") -> str:
     >>> row = {"model": "pipeline", "other": "naive", "n": 12, "error_rate": 0.15, "other_error_rate": 0.3,
     ...     "p_value": 0.001}
     >>> winner_sentence(pd.DataFrame([row]))  # doctest: +NORMALIZE_WHITESPACE
-    'Over 12 quarters the pipeline model was off by 15 % of bookings, less than every other method; the next best,
-    naive, by 30 %.'
+    'Over 12 quarters the deal-by-deal forecast was off by 15 % of bookings, less than every other method; the next
+    best, naive, by 30 %.'
     >>> winner_sentence(pd.DataFrame([row | {"p_value": 0.4}]))  # doctest: +NORMALIZE_WHITESPACE
-    'Over 12 quarters the pipeline model was off by 15 % of bookings and naive by 30 %: too close, or too few
+    'Over 12 quarters the deal-by-deal forecast was off by 15 % of bookings and naive by 30 %: too close, or too few
     quarters, to call one of them better.'
+    >>> winner_sentence(pd.DataFrame([row | {"p_value": 0.4}]), brief=True)
+    'Over 12 quarters no other way was clearly better than the deal-by-deal forecast'
     >>> winner_sentence(pd.DataFrame([row])[:0])
     'Only one method could be tested, so none can be called the best.'
     """
@@ -368,9 +370,13 @@ def winner_sentence(table: pd.DataFrame, *, by: str = "") -> str:
     mine, next_best = words.rate(first["error_rate"]), words.rate(first["other_error_rate"])
     stated = f"Over {count}{' ' + by if by else ''} {name} was off by {mine} of bookings"
     is_less = rows["error_rate"] < rows["other_error_rate"]
-    if (_is_named(rows) & is_less).all():
+    is_best, is_beaten = (_is_named(rows) & is_less).all(), (_is_named(rows) & ~is_less).any()
+    if brief:
+        beside = "another way was clearly better than" if is_beaten else "no other way was clearly better than"
+        return f"Over {count} {f'{name} was clearly the least wrong' if is_best else f'{beside} {name}'}"
+    if is_best:
         return f"{stated}, less than every other method; the next best, {other}, by {next_best}."
-    if (_is_named(rows) & ~is_less).any():
+    if is_beaten:
         return f"{stated}, more than other methods; the best of them, {other}, by {next_best}."
     return f"{stated} and {other} by {next_best}: too close, or too few quarters, to call one of them better."
 

@@ -132,33 +132,35 @@ def choice_sentence(table: pd.DataFrame) -> str:
     >>> row = {"model": "pipeline", "other": "stage_history", "n": 11, "error_rate": 0.19, "other_error_rate": 0.2,
     ...        "is_default": True, "is_clear": False}
     >>> choice_sentence(pd.DataFrame([row]))  # doctest: +NORMALIZE_WHITESPACE
-    'The forecast is that of the pipeline model: over 11 quarters it was off by 19 % of bookings, and no other method
-    was less wrong beyond chance; the nearest, past deals in the stage, was off by 20 %.'
+    'Made like this, deal by deal, the forecasts of 11 past quarters were off by 19 % of bookings; no other way was
+    clearly better (the nearest, past deals in the stage: 20 %).'
     >>> choice_sentence(pd.DataFrame([row | {"is_clear": True}]))  # doctest: +NORMALIZE_WHITESPACE
-    'The forecast is that of the pipeline model: over 11 quarters it was off by 19 % of bookings, less, beyond chance,
-    than the nearest other method, past deals in the stage, by 20 %.'
+    'Made like this, deal by deal, the forecasts of 11 past quarters were off by 19 % of bookings, clearly less than any
+    other way (the nearest, past deals in the stage: 20 %).'
     >>> other = row | {"model": "run_rate", "other": "pipeline", "error_rate": 0.1, "is_default": False}
     >>> choice_sentence(pd.DataFrame([other]))  # doctest: +NORMALIZE_WHITESPACE
-    'The forecast is that of run rate, not of the pipeline model: over 11 quarters it was off by 10 % of bookings and
-    the pipeline model by 20 %, more than chance explains.'
+    'The forecast is that of run rate, not the deal-by-deal forecast: over 11 quarters it was off by 10 % of bookings,
+    clearly less than the 20 % of the deal-by-deal forecast.'
     >>> choice_sentence(pd.DataFrame([row | {"n": 0, "other": None}]))
-    'The pipeline model is used unless another method beats it; there is no past quarter on which to compare them.'
+    'The deal-by-deal forecast is used unless another way is clearly better; no past quarter yet tells.'
     """
     row = table.iloc[0]
     used = words.group(row["model"], "model")
     if not row["n"] or pd.isna(row["error_rate"]):
-        stands = f"{used[0].upper()}{used[1:]} is used unless another method beats it"
-        return f"{stands}; there is no past quarter on which to compare them."
+        stands = f"{used[0].upper()}{used[1:]} is used unless another way is clearly better"
+        return f"{stands}; no past quarter yet tells."
     other = words.group(row["other"], "model")
     mine, theirs = words.rate(row["error_rate"]), words.rate(row["other_error_rate"])
-    over = "over 1 quarter" if row["n"] == 1 else f"over {row['n']:.0f} quarters"
+    is_one, n = row["n"] == 1, f"{row['n']:.0f}"
     if not row["is_default"]:
-        return (f"The forecast is that of {used}, not of {other}: {over} it was off by {mine} of bookings and {other} "
-                f"by {theirs}, more than chance explains.")  # fmt: skip
-    stated = f"The forecast is that of {used}: {over} it was off by {mine} of bookings,"
+        over = f"over {n} {'quarter' if is_one else 'quarters'}"
+        return (f"The forecast is that of {used}, not {other}: {over} it was off by {mine} of bookings, clearly less "
+                f"than the {theirs} of {other}.")  # fmt: skip
+    made = "forecasts of 1 past quarter" if is_one else f"forecasts of {n} past quarters"
+    stated = f"Made like this, deal by deal, the {made} were off by {mine} of bookings"
     if row["is_clear"]:
-        return f"{stated} less, beyond chance, than the nearest other method, {other}, by {theirs}."
-    return f"{stated} and no other method was less wrong beyond chance; the nearest, {other}, was off by {theirs}."
+        return f"{stated}, clearly less than any other way (the nearest, {other}: {theirs})."
+    return f"{stated}; no other way was clearly better (the nearest, {other}: {theirs})."
 
 
 def _says(method: Method | None, case: Case) -> bool:

@@ -266,7 +266,7 @@ def weakest_sentence(conversion: pd.DataFrame) -> str:
     ...     "stage_conversion_rate_low": [0.35, 0.6], "stage_conversion_rate_high": [0.45, 0.8],
     ... })
     >>> weakest_sentence(table)
-    'One is the stage of new that fewest deals get past: 40 % (likely between 35 % and 45 %).'
+    'Fewest deals of new get past One: 40 % (likely between 35 % and 45 %).'
     >>> weakest_sentence(table.assign(stage_conversion_rate_high=0.9))
     'No stage of new stands clear of the others as the one fewest deals get past.'
     """
@@ -278,7 +278,41 @@ def weakest_sentence(conversion: pd.DataFrame) -> str:
         return f"No stage{_of(first)} stands clear of the others as the one fewest deals get past."
     limits = words.interval(first["low"], first["high"], "rate")
     share = words.rate(first["value"])
-    return f"{first['stage']} is the stage{_of(first)} that fewest deals get past: {share} ({limits})."
+    return f"Fewest deals{_of(first)} get past {first['stage']}: {share} ({limits})."
+
+
+def groups_sentence(table: pd.DataFrame, by: str) -> str:
+    """Which group is won most often, named only where its interval touches no other's.
+
+    Parameters
+    ----------
+    table
+        Of `overall_conversion` by `by`.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({
+    ...     "segment": ["SMB", "Mid"], "n": 100, "overall_conversion_rate": [0.2, 0.4],
+    ...     "overall_conversion_rate_low": [0.15, 0.33], "overall_conversion_rate_high": [0.25, 0.47],
+    ... })
+    >>> groups_sentence(table, "segment")
+    'Mid deals are won most often: 40 % (likely between 33 % and 47 %).'
+    >>> groups_sentence(table.assign(overall_conversion_rate_high=0.5), "segment")
+    'No segment stands clear of the others as the one whose deals are won most often.'
+    """
+    rate, name = "overall_conversion_rate", words.label(by).lower()
+    limits = {end: table[f"{rate}_{end}"] for end in ("low", "high")}
+    known = table.assign(**limits)[table["n"] >= checks.MIN_N].dropna(subset=[rate, "low", "high"])
+    known = known.sort_values(rate, ascending=False, kind="stable")
+    if len(known) < 2:
+        return f"Too few deals to compare how many are won by {name}."
+    first, others = known.iloc[0], known.iloc[1:]
+    if first["low"] <= others["high"].max():
+        return f"No {name} stands clear of the others as the one whose deals are won most often."
+    which = "Deals" if words.is_missing(first[by]) else f"{words.group(first[by], by)} deals"
+    without = f" without {name}" if words.is_missing(first[by]) else ""
+    often = words.interval(first["low"], first["high"], "rate")
+    return f"{which}{without} are won most often: {words.rate(first[rate])} ({often})."
 
 
 def slowest_sentence(durations: pd.DataFrame) -> str:
@@ -291,7 +325,7 @@ def slowest_sentence(durations: pd.DataFrame) -> str:
     ...     "stage_duration_days_median_low": [25.0, 8], "stage_duration_days_median_high": [36.0, 12],
     ... })
     >>> slowest_sentence(table)
-    'One is the stage of new where deals stay longest: half leave within 30 days (likely between 25 days and 36 days).'
+    'Deals of new stay longest in One: half leave within 30 days (likely between 25 days and 36 days).'
     >>> slowest_sentence(table.assign(stage_duration_days_median_low=5.0))
     'No stage of new stands clear of the others as the one where deals stay longest.'
     """
@@ -303,11 +337,11 @@ def slowest_sentence(durations: pd.DataFrame) -> str:
         return f"No stage{_of(first)} stands clear of the others as the one where deals stay longest."
     limits = words.interval(first["low"], first["high"], "days")
     stays = f"half leave within {words.duration(first['value'])} ({limits})"
-    return f"{first['stage']} is the stage{_of(first)} where deals stay longest: {stays}."
+    return f"Deals{_of(first)} stay longest in {first['stage']}: {stays}."
 
 
-def cycle_sentence(cycle: pd.DataFrame, window: Period) -> str:
-    """How long winning takes.
+def cycle_sentence(cycle: pd.DataFrame, window: Period, *, brief: bool = False) -> str:
+    """How long winning takes; the middle alone, without limits, where `brief`, as the title of a chart.
 
     Examples
     --------
@@ -318,13 +352,17 @@ def cycle_sentence(cycle: pd.DataFrame, window: Period) -> str:
     ... })
     >>> cycle_sentence(row, Period("all", date(2025, 1, 1), date(2026, 9, 30)))
     'Half of the wins take no more than 62 days (likely between 53 days and 69 days); the middle half take 26 to 127.'
+    >>> cycle_sentence(row, Period("all", date(2025, 1, 1), date(2026, 9, 30)), brief=True)
+    'Half of the wins take no more than 62 days'
     """
     row = cycle.iloc[0]
     if row["n_won"] < checks.MIN_N:
         won = f"{words.count(row['n_won'])} of the deals started {window.when} have been won"
         return f"{won}: too few to say how long winning takes."
     median, low, high = (row[f"sales_cycle_days_median{end}"] for end in _LIMITS)
-    short, long = (words.count(round(row[f"sales_cycle_days_{end}"])) for end in ("p25", "p75"))
+    if brief:
+        return f"Half of the wins take no more than {words.duration(median)}"
+    short, long = (words.value(row[f"sales_cycle_days_{end}"], "days", bare=True) for end in ("p25", "p75"))
     stated = f"{words.duration(median)} ({words.interval(low, high, 'days')})"
     return f"Half of the wins take no more than {stated}; the middle half take {short} to {long}."
 
@@ -420,15 +458,15 @@ def _plateau(rows: pd.DataFrame, cause: str, name: str, confidence: float) -> di
 def _overall_sentence(row: pd.Series, window: Period, names_pipeline: bool) -> str:
     where = f"the first stage of {words.group(row['pipeline'])}" if names_pipeline else "the first stage"
     deals = f"{words.count(row['n'])} {'deal' if row['n'] == 1 else 'deals'}"
-    entered = f"{deals} entered {where} {window.when}"
+    entered = f"{where} {window.when}"
     rate, low, high = (row[f"overall_conversion_rate{end}"] for end in _LIMITS)
     if row["n"] < checks.MIN_N:
-        return f"{entered}: too few to say how many will be won."
+        return f"{deals} entered {entered}: too few to say how many will be won."
     if words.is_missing(rate):
-        return f"{entered}; none of them has ended yet."
-    still_open = words.rate(row["n_still_open"] / row["n"])
-    expected = f"{words.rate(rate)} can be expected to be won ({words.interval(low, high, 'rate')})"
-    return f"{entered}; {expected}, while {still_open} are still open."
+        return f"{deals} entered {entered}; none of them has ended yet."
+    still_open = f"{words.rate(row['n_still_open'] / row['n'])} are" if row["n_still_open"] else "none is"
+    expected = f"can be expected to be won ({words.interval(low, high, 'rate')})"
+    return f"{words.rate(rate)} of the {deals} that entered {entered} {expected}; {still_open} still open."
 
 
 def _comparable(table: pd.DataFrame, column: str) -> pd.DataFrame:

@@ -250,8 +250,8 @@ def pipeline_yield(
     return table.rename(columns={"total": "worked_amount"} | _named("pipeline_yield_rate"))
 
 
-def health_sentence(company: pd.DataFrame, components: pd.DataFrame, *, currency: str = "") -> str:
-    """How much of the open money is in order, what most of it lacks, and what cannot be told.
+def health_sentence(company: pd.DataFrame, components: pd.DataFrame, *, currency: str = "", brief: bool = False) -> str:
+    """How much of the open money is in order, what most of it lacks, and what cannot be told; the first two `brief`.
 
     Parameters
     ----------
@@ -267,6 +267,8 @@ def health_sentence(company: pd.DataFrame, components: pd.DataFrame, *, currency
     >>> health_sentence(pd.DataFrame([row]), parts, currency="USD")  # doctest: +NORMALIZE_WHITESPACE
     '55 % of the $12M open is in order (likely between 47 % and 63 %); what most of it lacks is a next step: 40 % of it.
     Not recorded, so left out: an activity lately.'
+    >>> health_sentence(pd.DataFrame([row]), parts, currency="USD", brief=True)
+    '55 % of the $12M open is in order; 40 % of it lacks a next step'
     >>> health_sentence(pd.DataFrame([row]), parts.assign(lacking_amount=0.0, met_rate=1.0, n=200), currency="USD")
     'All of the $12M open is in order: nothing that can be told is lacking.'
     >>> health_sentence(pd.DataFrame([row]).assign(n=0), parts)
@@ -276,7 +278,7 @@ def health_sentence(company: pd.DataFrame, components: pd.DataFrame, *, currency
     if row["n"] == 0:
         return "No deal is open, so there is nothing to keep in order."
     left_out = components.loc[components["n"] == 0, "component"].tolist()
-    without = f" Not recorded, so left out: {', '.join(left_out)}." if left_out else ""
+    without = "" if brief or not left_out else f" Not recorded, so left out: {', '.join(left_out)}."
     if known.empty or words.is_missing(row["pipeline_health_rate"]):
         return f"How much of the open pipeline is in order cannot be told: no amounts, or nothing recorded.{without}"
     money = f"the {words.amount(row['open_amount'], currency, compact=True)} open"
@@ -284,8 +286,13 @@ def health_sentence(company: pd.DataFrame, components: pd.DataFrame, *, currency
     if not worst["lacking_amount"] > 0:
         return f"All of {money} is in order: nothing that can be told is lacking.{without}"
     limits = words.interval(row["pipeline_health_rate_low"], row["pipeline_health_rate_high"], "rate")
-    share = f"{words.rate(row['pipeline_health_rate'])} of {money} is in order{f' ({limits})' if limits else ''}"
-    lacking = words.rate(1 - worst["met_rate"])
+    share, lacking = (
+        f"{words.rate(row['pipeline_health_rate'])} of {money} is in order",
+        words.rate(1 - worst["met_rate"]),
+    )
+    if brief:
+        return f"{share}; {lacking} of it lacks {worst['component']}"
+    share += f" ({limits})" if limits else ""
     return f"{share}; what most of it lacks is {worst['component']}: {lacking} of it.{without}"
 
 

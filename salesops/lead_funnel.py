@@ -305,15 +305,19 @@ def score_bands(rows: pd.DataFrame, *, bands: int = 5, is_probability: bool = Fa
     return table.assign(**lifts)[[*columns, *(["expected_rate"] if is_probability else [])]]
 
 
-def score_sentence(bands: pd.DataFrame, *, goal: str = "opportunity", confidence: float = 0.95) -> str:
-    """Whether leads of a high score do better than those of a low one.
+def score_sentence(
+    bands: pd.DataFrame, *, goal: str = "opportunity", confidence: float = 0.95, brief: bool = False
+) -> str:
+    """Whether leads of a high score do better than those of a low one; short enough for a chart where `brief`.
 
     Examples
     --------
     >>> table = pd.DataFrame({"score_band": ["1-40", "41-100"], "n": [200, 200], "n_reached": [20, 60]})
     >>> score_sentence(table)
     'Leads of the highest score (41-100) become an opportunity more often than those of the lowest (1-40): 30 % \
-against 10 %, 20 points apart (likely between 12 and 28).'
+against 10 %.'
+    >>> score_sentence(table, brief=True)
+    'Leads of a high score become an opportunity more often: 30 % against 10 % of the lowest'
     >>> score_sentence(table.assign(n_reached=20))
     'Leads of the highest score (41-100) become an opportunity neither more nor less often than those of the lowest \
 (1-40) by more than chance would give (10 % against 10 %).'
@@ -323,16 +327,16 @@ against 10 %, 20 points apart (likely between 12 and 28).'
         return f"Too few leads have a score to say whether it tells how many {GOALS[goal]}."
     bottom, top = scored.iloc[0], scored.iloc[-1]
     counts = (top["n_reached"], top["n"], bottom["n_reached"], bottom["n"])
-    gap, low, high = proportions.difference_interval(*counts, confidence)
+    gap, low, high = proportions.difference_interval(*counts, confidence)  # decides; the bands show their own
     whose = f"Leads of the highest score ({top['score_band']}) {GOALS[goal]}"
     rates = f"{words.rate(top['n_reached'] / top['n'])} against {words.rate(bottom['n_reached'] / bottom['n'])}"
     if words.covers_zero(low, high):
         beyond = f"by more than chance would give ({rates})"
         return f"{whose} neither more nor less often than those of the lowest ({bottom['score_band']}) {beyond}."
-    near, far = sorted((abs(low), abs(high)))
-    more = f"{'more' if gap > 0 else 'less'} often than those of the lowest ({bottom['score_band']})"
-    limits = f"(likely between {near * 100:.0f} and {far * 100:.0f})"
-    return f"{whose} {more}: {rates}, {words.points(abs(gap))} apart {limits}."
+    often = f"{'more' if gap > 0 else 'less'} often"
+    if brief:
+        return f"Leads of a high score {GOALS[goal]} {often}: {rates} of the lowest"
+    return f"{whose} {often} than those of the lowest ({bottom['score_band']}): {rates}."
 
 
 def conversion_sentence(table: pd.DataFrame, window: Period, *, goal: str = "opportunity") -> str:
@@ -349,8 +353,8 @@ def conversion_sentence(table: pd.DataFrame, window: Period, *, goal: str = "opp
     '520 leads arrived in 2026Q3: 18 % became an opportunity so far, 24 % can be expected to in the end (likely \
 between 20 % and 28 %); 130 are still open.'
     >>> conversion_sentence(row.assign(lead_unsettled_rate=0.4), window)
-    '520 leads arrived in 2026Q3: 18 % became an opportunity so far; too early to say how many will in the end, 130 \
-are still open.'
+    '520 leads arrived in 2026Q3: 18 % became an opportunity so far; 130 are still open, too many to say how many \
+will in the end.'
     """
     row = table[table["goal"] == goal].iloc[0]
     arrived = f"{words.count(row['n'])} {'lead' if row['n'] == 1 else 'leads'} arrived {window.when}"
@@ -368,7 +372,7 @@ are still open.'
         return f"{arrived}: {so_far}, and none is still open."
     still = "1 is" if row["n_open"] == 1 else f"{words.count(row['n_open'])} are"
     if row["lead_unsettled_rate"] > UNSETTLED:
-        return f"{arrived}: {so_far} so far; too early to say how many will{be} in the end, {still} still open."
+        return f"{arrived}: {so_far} so far; {still} still open, too many to say how many will{be} in the end."
     expected = f"{words.rate(row['lead_conversion_rate'])} can be expected to{be} in the end ({limits})"
     return f"{arrived}: {so_far} so far, {expected}; {still} still open."
 

@@ -194,8 +194,8 @@ def reps_sentence(table: pd.DataFrame, *, goal: str = "become an opportunity", p
     'Leads of class A become an opportunity more often with U1 than with the other reps, by 28 points (likely between \
 15 and 39).'
     >>> reps_sentence(table.assign(is_named=False))
-    'With no rep do leads become an opportunity more or less often than with the others, class by class, by more than \
-chance would give (2 compared).'
+    'With no rep do leads clearly become an opportunity more or less often than with the others, class by class \
+(2 compared).'
     """
     compared = table[table["rep_conversion_difference"].notna()]
     if compared.empty:
@@ -203,13 +203,13 @@ chance would give (2 compared).'
     limits = compared[["rep_conversion_difference_low", "rep_conversion_difference_high"]].astype(float)
     named = compared[compared["is_named"] & (limits.prod(axis=1) > 0)]
     if named.empty:
-        beyond = f"class by class, by more than chance would give ({int(compared['n_compared'].iloc[0])} compared)"
-        return f"With no rep do leads {goal} more or less often than with the others, {beyond}."
+        compared_with = f"the others, class by class ({int(compared['n_compared'].iloc[0])} compared)"
+        return f"With no rep do leads clearly {goal} more or less often than with {compared_with}."
     row = named.loc[named["rep_conversion_difference"].abs().idxmax()]
     gap, *ends = (row[name] for name in _names("rep_conversion_difference"))
-    near, far = sorted(abs(end) * 100 for end in ends)
+    near, far = (words.points(end).split()[0] for end in sorted(ends, key=abs))
     often = f"{goal} {'more' if gap > 0 else 'less'} often with {words.group(row[person])} than with the other reps"
-    by = f"by {words.points(abs(gap))} (likely between {near:.0f} and {far:.0f})"
+    by = f"by {words.points(abs(gap))} (likely between {near} and {far})"
     return f"Leads of class {words.group(row['class'])} {often}, {by}."
 
 
@@ -237,9 +237,10 @@ opportunity.'
         f"{words.count(round(abs(end) * 1000))} {'more' if end >= 0 else 'fewer'}" for end in (low, high)
     )
     if not (row["is_named"] and low > 0):
-        return f"Giving leads to other reps promises no clear gain: between {fewer_more} of every 1,000 leads {goal}."
+        promise = "Giving leads to other reps promises no clear gain"
+        return f"{promise}: between {fewer_more} of every {words.number(1000)} leads {goal}."
     likely = f"likely between {words.count(round(low * 1000))} and {words.count(round(high * 1000))}"
-    many = f"about {words.count(round(gain * 1000))} more of every 1,000 leads would {goal} ({likely})"
+    many = f"about {words.count(round(gain * 1000))} more of every {words.number(1000)} leads would {goal} ({likely})"
     return f"If each lead went to a rep who does better with its class, {many}, every rep keeping as many leads."
 
 

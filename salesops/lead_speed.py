@@ -117,8 +117,8 @@ def effect_sentence(table: pd.DataFrame, *, goal: str = "become an opportunity")
 25 points among leads of like kind (likely between 13 and 36): an association, since the better leads may be \
 answered first.'
     >>> effect_sentence(table.assign(is_named=False))
-    'Leads answered sooner become an opportunity neither more nor less often than those answered later, among leads \
-of like kind, by more than chance would give (1 compared).'
+    'Leads answered sooner do not clearly become an opportunity more or less often than leads of like kind answered \
+later (1 compared).'
     """
     answered = table[table["response_band"] != NO_ANSWER]
     compared = answered[answered["response_band_effect"].notna()]
@@ -127,14 +127,14 @@ of like kind, by more than chance would give (1 compared).'
     limits = compared[["response_band_effect_low", "response_band_effect_high"]].astype(float)
     named = compared[compared["is_named"] & (limits.prod(axis=1) > 0)]
     if named.empty:
-        beyond = f"among leads of like kind, by more than chance would give ({len(compared)} compared)"
-        return f"Leads answered sooner {goal} neither more nor less often than those answered later, {beyond}."
+        later = f"leads of like kind answered later ({len(compared)} compared)"
+        return f"Leads answered sooner do not clearly {goal} more or less often than {later}."
     row = named.loc[named["response_band_effect"].abs().idxmax()]
     gap, *ends = (row[f"response_band_effect{end}"] for end in _LIMITS)
-    near, far = sorted(abs(end) * 100 for end in ends)
+    near, far = (words.points(end).split()[0] for end in sorted(ends, key=abs))
     soonest = answered["response_band"].iloc[0]
     how = f"{'more' if gap > 0 else 'less'} often than those answered {soonest}"
-    by = f"by {words.points(abs(gap))} among leads of like kind (likely between {near:.0f} and {far:.0f})"
+    by = f"by {words.points(abs(gap))} among leads of like kind (likely between {near} and {far})"
     why = "an association, since the better leads may be answered first"
     late = row["response_band"] if row["response_band"].startswith("within") else f"in {row['response_band']}"
     return f"Leads answered {late} {goal} {how}, {by}: {why}."

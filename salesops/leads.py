@@ -323,7 +323,7 @@ def response_sentence(table: pd.DataFrame, window: Period) -> str:
     'Half of the 520 leads that arrived in 2026Q3 are answered within 3.2 hours (likely between 2.9 hours and \
 3.5 hours), nine in ten within 20 hours.'
     >>> response_sentence(row.assign(lead_response_hours_p90=None), window)[-60:]
-    'more than one in ten have had no answer for as long as seen.'
+    ' 3.5 hours), more than one in ten have had no answer so far.'
     """
     row = table.iloc[0]
     leads = f"{words.count(row['n'])} {'lead' if row['n'] == 1 else 'leads'}"
@@ -340,7 +340,7 @@ def response_sentence(table: pd.DataFrame, window: Period) -> str:
     limits = words.interval(low, high, "hours")
     half = f"Half of the {leads} that arrived {window.when} are answered within {words.duration(median, 'hours')}"
     most = row["lead_response_hours_p90"]
-    rest = "more than one in ten have had no answer for as long as seen"
+    rest = "more than one in ten have had no answer so far"
     ninety = rest if words.is_missing(most) else f"nine in ten within {words.duration(most, 'hours')}"
     return f"{half}{f' ({limits})' if limits else ''}, {ninety}."
 

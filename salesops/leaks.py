@@ -151,15 +151,15 @@ def sentence(found: pd.DataFrame, *, shown: int = 3) -> str:
     if found.empty:
         return "There is no field to look at."
     if refused.empty:
-        return f"None of the fields looked at ({len(found):,}) knows how the deal ended."
+        return f"None of the fields looked at ({words.count(len(found))}) knows how the deal ended."
     listed = [
         f"{words.label(factor).lower()} ({reason})"
         for factor, reason in zip(refused["factor"], refused["reason"], strict=True)
     ]
     more = len(listed) - shown
-    named = "; ".join(listed[:shown]) + (f" and {more:,} more" if more > 0 else "")
+    named = "; ".join(listed[:shown]) + (f" and {words.count(more)} more" if more > 0 else "")
     verb = "knows how the deal ended and is" if len(listed) == 1 else "know how the deal ended and are"
-    return f"{len(listed):,} of {len(found):,} fields {verb} left out: {named}."
+    return f"{words.count(len(listed))} of {words.count(len(found))} fields {verb} left out: {named}."
 
 
 def _deals(frame: pd.DataFrame, opportunities: pd.DataFrame, activities: pd.DataFrame | None, as_of: date) -> _Deals:

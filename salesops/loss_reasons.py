@@ -270,12 +270,12 @@ def missing_sentence(missing: pd.DataFrame) -> str:
     if not lost:
         return "No deals were lost."
     if none == lost:
-        return f"None of the {lost:,} lost deals carries a reason."
+        return f"None of the {words.count(lost)} lost deals carries a reason."
     if not none + vague:
-        return f"All {lost:,} lost deals carry a reason."
-    whole = f"of the {lost:,} lost deals"
-    told = f"{none:,} {whole} carry no reason" if none else f"{vague:,} {whole} carry only a vague reason"
-    told = f"{told} and {vague:,} only a vague one" if none and vague else told
+        return f"All {words.count(lost)} lost deals carry a reason."
+    whole = f"of the {words.count(lost)} lost deals"
+    told = f"{words.count(none or vague)} {whole} carry {'no reason' if none else 'only a vague reason'}"
+    told = f"{told} and {words.count(vague)} only a vague one" if none and vague else told
     return f"{told}." if is_ranked(missing) else f"{told}: too many to rank the others."
 
 
@@ -306,9 +306,9 @@ def pareto_sentence(pareto: pd.DataFrame, missing: pd.DataFrame) -> str:
     often, money = (_clear(telling, share) for share in ("loss_share", "value_loss_share"))
     if often is None:
         tail = "" if money is None else f"; {_of_money(money)}"
-        return f"No loss reason is given clearly more often than the next ({lost:,} lost deals){tail}."
+        return f"No loss reason is given clearly more often than the next ({words.count(lost)} lost deals){tail}."
     said = f"{often['loss_reason']} is the reason given most often, for {words.rate(often['loss_share'])}"
-    said = f"{said} of the {lost:,} lost deals"
+    said = f"{said} of the {words.count(lost)} lost deals"
     if money is None:
         return f"{said}."
     if money["loss_reason"] == often["loss_reason"]:

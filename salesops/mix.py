@@ -256,6 +256,7 @@ def sentence(
     deals: str = "deals",
     rate: str = "",
     min_n: int = checks.MIN_N,
+    brief: bool = False,
 ) -> str:
     """What a change of the win rate, or of a conversion, is made of, named only beyond chance.
 
@@ -273,6 +274,8 @@ def sentence(
         What the rate is called, e.g. "share of deals won within 120 days"; "win rate" or "conversion" by default.
     min_n
         Fewest deals at either time.
+    brief
+        The change alone, as the title of a chart.
 
     Examples
     --------
@@ -287,6 +290,8 @@ def sentence(
     The win rate fell 3 points from the year to 2025Q3 (24 %) to the year to 2026Q3 (21 %): \
 a change of mix (more SMB deals) took 3 points off it (likely between 2 and 4), \
 and at an unchanged mix by segment there is no clear change.
+    >>> sentence(change, groups, now="2026", before="2025", brief=True)
+    'The win rate fell 3 points, from 24 % to 21 %'
     """
     of = _CONVERSION if _CONVERSION.change in change else _WIN_RATE
     called = rate or of.called
@@ -294,9 +299,12 @@ and at an unchanged mix by segment there is no clear change.
     fewest = min(total["n"], total["n_before"])
     if fewest < min_n:
         where = now if total["n"] <= total["n_before"] else before
-        counted = f"only {fewest:,.0f}" if fewest else "none"
+        counted = f"only {words.number(fewest)}" if fewest else "none"
         return f"Too few {deals} to split a change of the {called} into mix and rate: {counted} in {where}."
     rates = [words.rate(total[of.n_success + end] / total["n" + end]) for end in ("_before", "")]
+    if brief:
+        moved = f"{_moved(total[of.change])}," if total["is_named"] else "shows no clear change,"
+        return f"The {called} {moved} from {rates[0]} to {rates[1]}"
     span = f"from {before} ({rates[0]}) to {now} ({rates[1]})"
     mixes = change[change["component"] == "mix"]
     parts = [_mix_words(row, groups, of) for _, row in mixes[mixes["is_named"]].iterrows()]

@@ -268,8 +268,8 @@ def landing_parts(found: Outlook | None) -> pd.DataFrame:
     })  # fmt: skip
 
 
-def landing_sentence(row: pd.Series, *, currency: str = "") -> str:
-    """Where the quarter will land, or why that cannot be said.
+def landing_sentence(row: pd.Series, *, currency: str = "", brief: bool = False) -> str:
+    """Where the quarter will land, or why that cannot be said; without what is won where `brief`, as a title.
 
     Parameters
     ----------
@@ -282,19 +282,22 @@ def landing_sentence(row: pd.Series, *, currency: str = "") -> str:
     ...     "landing_amount": 3.1e6, "landing_amount_low": 2.6e6, "landing_amount_high": 3.8e6})
     >>> landing_sentence(row, currency="USD")  # doctest: +NORMALIZE_WHITESPACE
     '2026Q3 will land at about $3.1M, in four of five cases between $2.6M and $3.8M; $1.2M of it is won.'
+    >>> landing_sentence(row, currency="USD", brief=True)
+    '2026Q3 will land at about $3.1M, in four of five cases between $2.6M and $3.8M'
     >>> landing_sentence(row.replace(3.1e6, np.nan), currency="USD")  # doctest: +NORMALIZE_WHITESPACE
-    'Too few deals were won in past quarters to say from the open deals where 2026Q3 will land; $1.2M is won.'
+    'Too little is on record of past quarters to say from the open deals where 2026Q3 will land; $1.2M is won.'
     """
     won = words.amount(row["won_so_far_amount"], currency, compact=True)
     is_any, nothing = bool(row["won_so_far_amount"]), "nothing is won yet"
     if pd.isna(row["landing_amount"]):
-        few = "Too few deals were won in past quarters to say from the open deals where"
-        return f"{few} {row['period']} will land; {f'{won} is won' if is_any else nothing}."
+        few = f"Too little is on record of past quarters to say from the open deals where {row['period']} will land"
+        brief_few = f"Where {row['period']} will land cannot be said from the open deals"
+        return brief_few if brief else f"{few}; {f'{won} is won' if is_any else nothing}."
     middle = words.amount(row["landing_amount"], currency, compact=True)
     ends = row["landing_amount_low"], row["landing_amount_high"]
     limits = words.interval(*ends, "amount", currency=currency, level=LEVEL)
     lands = ", ".join(filter(None, [f"{row['period']} will land at about {middle}", limits]))
-    return f"{lands}; {f'{won} of it is won' if is_any else nothing}."
+    return lands if brief else f"{lands}; {f'{won} of it is won' if is_any else nothing}."
 
 
 def plan_sentence(row: pd.Series, *, currency: str = "") -> str:
@@ -335,14 +338,13 @@ def plan_sentence(row: pd.Series, *, currency: str = "") -> str:
     return f"{stated}."
 
 
-def parts_sentence(parts: pd.DataFrame, *, currency: str = "", is_used: bool = True) -> str:
-    """What the landing is made of.
+def parts_sentence(parts: pd.DataFrame, *, currency: str = "", is_used: bool = True, brief: bool = False) -> str:
+    """What the landing is made of; the sums alone where `brief`, as a title.
 
     Parameters
     ----------
     parts
         Of `landing_parts`.
-
     is_used
         Whether the landing printed is that of the parts, or another method's.
 
@@ -352,8 +354,10 @@ def parts_sentence(parts: pd.DataFrame, *, currency: str = "", is_used: bool = T
     ...     "landing_part_amount": [1.2e6, 4e5, 9e5, 1e5]})
     >>> parts_sentence(parts, currency="USD")
     'Of it $1.2M is won, $1.3M is expected of the 160 open deals and $100K of deals not created yet.'
-    >>> parts_sentence(parts, currency="USD", is_used=False)[:46]
-    'By the pipeline model, of $2.6M $1.2M is won, '
+    >>> parts_sentence(parts, currency="USD", brief=True)
+    '$1.2M won, $1.3M expected of the 160 open deals, $100K of deals not created yet'
+    >>> parts_sentence(parts, currency="USD", is_used=False)[:40]
+    'Deal by deal, of $2.6M $1.2M is won, $1.'
     """
     if parts.empty:
         return "What the landing is made of cannot be said."
@@ -362,7 +366,9 @@ def parts_sentence(parts: pd.DataFrame, *, currency: str = "", is_used: bool = T
     n = sums["n"].fillna(0)["open"]
     deals = "no open deals" if n == 0 else "the one open deal" if n == 1 else f"the {words.count(n)} open deals"
     whole = words.amount(parts["landing_part_amount"].sum(), currency, compact=True)
-    of = "Of it" if is_used else f"By {words.group(MODEL, 'model')}, of {whole}"
+    of = "Of it" if is_used else f"Deal by deal, of {whole}"
+    if brief:
+        return f"{won} won, {opened} expected of {deals}, {late} of deals not created yet"
     return f"{of} {won} is won, {opened} is expected of {deals} and {late} of deals not created yet."
 
 

@@ -158,8 +158,8 @@ def chance_scores(*calls: pd.DataFrame, confidence: float = 0.95, seed: int = 0)
     return pd.DataFrame(rows, columns=columns)
 
 
-def reliability_sentence(table: pd.DataFrame) -> str:
-    """Whether stated chances came true as often as stated.
+def reliability_sentence(table: pd.DataFrame, *, brief: bool = False) -> str:
+    """Whether stated chances came true as often as stated; the highest alone where `brief`, as a title.
 
     Parameters
     ----------
@@ -173,6 +173,8 @@ def reliability_sentence(table: pd.DataFrame) -> str:
     >>> reliability_sentence(table)  # doctest: +NORMALIZE_WHITESPACE
     'Of deals given the highest chances, 40 % on average, 30 % were won in the quarter: fewer than stated; of those
     given the lowest, 5 %, 6 % were won.'
+    >>> reliability_sentence(table, brief=True)
+    'Of deals given chances of 40 %, 30 % were won in the quarter: fewer than stated'
     >>> reliability_sentence(table.assign(came_true_rate_high=0.6))[-98:]
     '% were won in the quarter: as stated, within chance; of those given the lowest, 5 %, 6 % were won.'
     >>> reliability_sentence(table[:0])
@@ -189,6 +191,8 @@ def reliability_sentence(table: pd.DataFrame) -> str:
         n = table["n"].sum()
         said, true = (words.rate(table[name] @ table["n"] / n) for name in ("stated_chance_rate", "came_true_rate"))
         few = f"Of {words.count(n)} calls of {what}, too few to judge group by group"
+        if brief:
+            return f"Of {words.count(n)} calls of {what} {true} came true, {said} stated: too few to judge"
         return f"{few}, {true} came true where {said} was stated on average."
     stated, true, least, least_true = (
         words.rate(row[name]) for row in (last, first) for name in ("stated_chance_rate", "came_true_rate")
@@ -198,6 +202,8 @@ def reliability_sentence(table: pd.DataFrame) -> str:
         else "more than stated" if last["came_true_rate_low"] > last["stated_chance_rate"]
         else "as stated, within chance"
     )  # fmt: skip
+    if brief:
+        return f"Of {what} given chances of {stated}, {true} were {came}: {side}"
     told = f"Of {what} given the highest chances, {stated} on average, {true} were {came}: {side}"
     ended = "won" if is_deal else "reached"
     return f"{told}; of those given the lowest, {least}, {least_true} were {ended}." if len(table) > 1 else f"{told}."

@@ -218,7 +218,7 @@ def fit_sentences(cells: pd.DataFrame, *, by: str = "segment", label: str = "nam
     ['Ann does better with segment SMB than the results of Ann on the whole and of all reps with SMB would give: by \
 8 points (likely between 2 points and 14 points).']
     >>> fit_sentences(cells.assign(is_named=False))
-    ['Of none of 2 reps can it be said that they do better with one segment than with the others.']
+    ['None of 2 reps does clearly better with one segment than with the others.']
     >>> fit_sentences(cells.assign(is_named=False, segment_fit=None))
     ['There are not two reps and two values of segment to compare, so it cannot be told who does better with which.']
     """
@@ -238,7 +238,7 @@ with which."
         usual = f"the results of {who} on the whole and of all reps with {what} would give"
         said.append(f"{who} does better with {kind} {what} than {usual}: {much}.")
     n = compared[_REP].nunique()
-    return said or [f"Of none of {n} reps can it be said that they do better with one {kind} than with the others."]
+    return said or [f"None of {n} reps does clearly better with one {kind} than with the others."]
 
 
 def gain_sentence(gain: pd.DataFrame, *, by: str = "segment", ahead: str = "a usual quarter") -> str:

@@ -210,7 +210,7 @@ def mix_columns(rows: pd.DataFrame, factors: Sequence[str]) -> np.ndarray:
     return _mix(rows, factors)[0]
 
 
-def difference_sentence(spread: pd.DataFrame, window: Period, *, who: str = "reps") -> str:
+def difference_sentence(spread: pd.DataFrame, window: Period, *, who: str = "reps", brief: bool = False) -> str:
     """Whether reps win more or less often than chance and their deals explain; nobody is named.
 
     Parameters
@@ -221,6 +221,8 @@ def difference_sentence(spread: pd.DataFrame, window: Period, *, who: str = "rep
         When the deals closed.
     who
         What those compared are called, in the plural.
+    brief
+        For a chart's title: without the period and the figures drawn.
 
     Examples
     --------
@@ -237,6 +239,10 @@ more than chance would make them.'
     >>> difference_sentence(pd.DataFrame([row | {"is_beyond_chance": False, "n_apart": 0}]), year, who="teams")
     'Given the deals they had, the differences between the win rates of 30 teams in 2026 are no larger than chance \
 would make them.'
+    >>> [difference_sentence(pd.DataFrame([row | {"n_apart": n}]), year, brief=True) for n in (1, 5)]
+    ['Given the same deals, one of 30 reps differs by more than chance', 'Given the same deals, 30 reps truly differ']
+    >>> difference_sentence(pd.DataFrame([row | {"is_beyond_chance": False}]), year, brief=True)
+    'Given the deals they had, 30 reps win no more unequally than chance would make them'
     >>> difference_sentence(pd.DataFrame([row | {"n_reps": 1}]), year)
     'Fewer than two reps closed deals in 2026, so there are none to compare.'
     """
@@ -245,12 +251,18 @@ would make them.'
     if row["n_reps"] < 2:
         return f"Fewer than two {who} closed deals {when}, so there are none to compare."
     if not row["is_beyond_chance"]:
+        if brief:
+            return f"Given the deals they had, {n} win no more unequally than chance would make them"
         compared = f"the differences between the win rates of {n} {when}"
         return f"Given the deals they had, {compared} are no larger than chance would make them."
     if apart * _FEW <= row["n_reps"]:
         some = f"one of {n} differs" if apart == 1 else f"{apart} of {n} differ"
+        if brief:
+            return f"Given the same deals, {some} by more than chance"
         others = "the others differ no more than chance would make them"
         return f"Given the same deals, {some} from the others by more than chance {when}; {others}."
+    if brief:
+        return f"Given the same deals, {n} truly differ"
     ends = (words.points(row[f"win_rate_spread_{end}"]) for end in ("low", "high"))
     near = f"within {words.points(row['win_rate_spread'])} of the middle (likely between {' and '.join(ends)})"
     start = f"{who[:1].upper()}{who[1:]} truly differ {when}"

@@ -123,9 +123,9 @@ def funnel_sentence(table: pd.DataFrame, window: Period, *, who: str = "reps", m
     >>> year = Period("2026", date(2026, 1, 1), date(2026, 12, 31))
     >>> table = pd.DataFrame({"is_beyond_chance": [True, True, False], "is_outside": [True, False, False]})
     >>> funnel_sentence(table, year)
-    'In 2026 one of 3 reps lies outside the 99.8 % limits of chance and the usual differences.'
+    'In 2026 one of 3 reps lies farther out than chance and usual differences reach.'
     >>> funnel_sentence(table.assign(is_outside=False), year, who="teams")
-    'In 2026 none of 3 teams lies outside the 99.8 % limits of chance and the usual differences.'
+    'In 2026 none of 3 teams lies farther out than chance and usual differences reach.'
     >>> funnel_sentence(table.head(1), year)
     'Fewer than two reps closed 20 deals in 2026: too few to compare.'
     """
@@ -134,7 +134,7 @@ def funnel_sentence(table: pd.DataFrame, window: Period, *, who: str = "reps", m
     n, when = int(table["is_outside"].sum()), window.when
     count = {0: "none", 1: "one"}.get(n, f"{n}")
     start = f"{when[:1].upper()}{when[1:]} {count} of {len(table)} {who} {'lie' if n > 1 else 'lies'}"
-    return f"{start} outside the 99.8 % limits of chance and the usual differences."
+    return f"{start} farther out than chance and usual differences reach."
 
 
 def _beyond(seen: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:

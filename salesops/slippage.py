@@ -253,8 +253,10 @@ def push_rates(pushed: pd.DataFrame, *, by: str | None = None, confidence: float
     return table
 
 
-def slippage_sentence(row: pd.Series, *, period: Period, deals: str = "deals", currency: str = "") -> str:
-    """How much of what was due in a period slipped out of it.
+def slippage_sentence(
+    row: pd.Series, *, period: Period, deals: str = "deals", currency: str = "", brief: bool = False
+) -> str:
+    """How much of what was due in a period slipped out of it; the first half alone where `brief`, as a title.
 
     Parameters
     ----------
@@ -262,6 +264,8 @@ def slippage_sentence(row: pd.Series, *, period: Period, deals: str = "deals", c
         A row of `slippage_rate`.
     deals
         Which deals, in words: "deals", "commit deals".
+    brief
+        Without the limits and the money.
 
     Examples
     --------
@@ -271,6 +275,8 @@ def slippage_sentence(row: pd.Series, *, period: Period, deals: str = "deals", c
     >>> slippage_sentence(row, period=q3, currency="USD")  # doctest: +NORMALIZE_WHITESPACE
     '60 of the 240 deals due in 2026Q3 when it began were neither won nor lost in it: 25 % slipped (likely between 20 %
     and 31 %), and 30 % of their $8.0M.'
+    >>> slippage_sentence(row, period=q3, brief=True)
+    '25 % of the 240 deals due in 2026Q3 slipped out of it'
     >>> slippage_sentence(row[["n"]] * 0, period=q3, deals="commit deals")
     'No commit deals were due in 2026Q3 when it began, as far as the history tells.'
     >>> slippage_sentence(row.mask(row.index != "n"), period=q3)
@@ -287,6 +293,8 @@ def slippage_sentence(row: pd.Series, *, period: Period, deals: str = "deals", c
     stated = _slipped(int(row["slipped_count"]), n, deals, f"due {period.when} when it began")
     if n < checks.MIN_N:
         return f"{stated}: too few to read a rate from."
+    if brief:
+        return f"{words.rate(row['slippage_rate'])} of the {_count(n, deals)} due {period.when} slipped out of it"
     limits = words.interval(row["slippage_rate_low"], row["slippage_rate_high"], "rate")
     money = words.amount(row["due_at_start_amount"], currency, compact=True)
     value = row["value_slippage_rate"]
@@ -326,7 +334,7 @@ def push_sentence(row: pd.Series, *, deals: str = "deals") -> str:
     if n < checks.MIN_N:
         return f"{stated}: too few to read a rate from."
     limits = words.interval(row["pushed_rate_low"], row["pushed_rate_high"], "rate")
-    times = words.ratio(row["push_count_mean"]).rstrip("0").rstrip(".")
+    times = words.number(row["push_count_mean"], 1).removesuffix(f"{words.decimal_marks()[0]}0")
     days = words.duration(row["pushed_days_mean"])
     often = f", on average {times} {'time' if times == '1' else 'times'} and by {days} a deal" if pushed else ""
     return f"{stated}: {words.rate(row['pushed_rate'])} ({limits}){often}."

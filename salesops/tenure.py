@@ -265,8 +265,8 @@ def before_leaving(
     return pd.DataFrame(rows, columns=["quarters_before", "n", "n_stayers", *metrics])
 
 
-def tenure_sentence(curve: pd.DataFrame) -> str:
-    """How many reps are still there after some years.
+def tenure_sentence(curve: pd.DataFrame, *, brief: bool = False) -> str:
+    """How many reps are still there after some years; without the limits where `brief`, as a title.
 
     Parameters
     ----------
@@ -279,6 +279,8 @@ def tenure_sentence(curve: pd.DataFrame) -> str:
     ...     "rep_tenure_rate": [1.0, 0.8, 0.7], "rep_tenure_rate_low": [1.0, 0.7, 0.5], "rep_tenure_rate_high": 0.9})
     >>> tenure_sentence(curve)
     'Of reps hired, 80 % are still there after 2 years (likely between 70 % and 90 %).'
+    >>> tenure_sentence(curve, brief=True)
+    'Of reps hired, 80 % are still there after 2 years'
     >>> tenure_sentence(curve.assign(tenure_days=curve["tenure_days"] + 400))
     'Of reps who stay 13 months, 80 % are still there after 3 years (likely between 70 % and 90 %).'
     >>> tenure_sentence(curve[:0])
@@ -296,8 +298,8 @@ def tenure_sentence(curve: pd.DataFrame) -> str:
     if not row["n"]:
         return f"Of reps {who}, none on record has left by {years} {'year' if years == 1 else 'years'}."
     likely = words.interval(row["rep_tenure_rate_low"], row["rep_tenure_rate_high"], "rate")
-    after = f"after {years} {'year' if years == 1 else 'years'} ({likely})"
-    return f"Of reps {who}, {words.rate(row['rep_tenure_rate'])} are still there {after}."
+    after = f"after {years} {'year' if years == 1 else 'years'}{'' if brief else f' ({likely})'}"
+    return f"Of reps {who}, {words.rate(row['rep_tenure_rate'])} are still there {after}{'' if brief else '.'}"
 
 
 def turnover_sentence(table: pd.DataFrame, *, period: Period) -> str:

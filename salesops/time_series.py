@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from salesops import checks
+from salesops import checks, words
 from salesops.stats import conformal, members, reconciliation, seasonal, steps
 
 LEVELS = (80, 95)
@@ -146,7 +146,7 @@ def basis_sentence(table: pd.DataFrame) -> str:
         return ""
     if n == 1:
         return "The series is too short for a model; it repeats the season before or carries on from the last value."
-    subject = f"{short:,} of {n:,} series {'is' if short == 1 else 'are'} too short for a model"
+    subject = f"{words.count(short)} of {words.count(n)} series {'is' if short == 1 else 'are'} too short for a model"
     verbs = "it repeats the season before or carries" if short == 1 else "they repeat the season before or carry"
     return f"{subject}; {verbs} on from the last value."
 

@@ -8,6 +8,12 @@ from salesops import words
 from salesops.periods import Period
 from salesops.waterfall import END, LEFT, START, untold
 
+_LOWERS = [*LEFT, "decreased"]
+_ENDS = ["won", "lost"]
+_WAYS_OUT = [way for way in _LOWERS if way not in _ENDS]
+_UNPRICED = "deals without an amount"
+_SAID = {"decreased": "taken off amounts", "undated": "left without a close date"}
+
 
 def totals(table: pd.DataFrame) -> pd.DataFrame:
     """What came to the pipeline and what left it, in all: two rows of the waterfall, ``added`` and ``left``.
@@ -27,19 +33,23 @@ def totals(table: pd.DataFrame) -> pd.DataFrame:
     1   left  1                   -80000.0
     """
     flows = table[~table["cell"].isin([START, END])]
-    cell = flows["cell"].isin([*LEFT, "decreased"]).map({True: "left", False: "added"})
+    cell = flows["cell"].isin(_LOWERS).map({True: "left", False: "added"})
     dates = [name for name in ("period", "period_start", "period_end") if name in table]
     sums = flows.assign(cell=cell).groupby(["cell", *dates], as_index=False, dropna=False)
     return sums[["n", "pipeline_waterfall_amount"]].sum()
 
 
-def waterfall_sentence(table: pd.DataFrame, *, window: Period, start: date, end: date, currency: str = "") -> str:
-    """What became of the pipeline due in a period: how much came, how much left, and by which way most.
+def waterfall_sentence(
+    table: pd.DataFrame, *, window: Period, start: date, end: date, currency: str = "", brief: bool = False
+) -> str:
+    """What became of the pipeline due in a period: won, lost or gone some other way, and what is left.
 
     Parameters
     ----------
     table
         Of `pipeline_waterfall`, not split.
+    brief
+        What was won and lost alone, as the title of a chart.
 
     Examples
     --------
@@ -49,8 +59,10 @@ def waterfall_sentence(table: pd.DataFrame, *, window: Period, start: date, end:
     >>> table = pd.DataFrame([row("start", 2, 150e3), row("created", 1, 5e4), row("increased", 1, 1e4),
     ...     row("won", 1, -8e4), row("end", 2, 13e4)])
     >>> print(waterfall_sentence(table, **days))
-    The pipeline due in 2026Q3 went from $150K (2 deals) on 30 June 2026 to $130K (2 deals) on 31 July 2026: $60K was \
-added, most of it created ($50K), and $80K left it, all of it won.
+    Of the $150K (2 deals) due in 2026Q3 on 30 June 2026 and the $60K that came since, $80K was won and nothing lost; \
+$130K (2 deals) was left on 31 July 2026.
+    >>> waterfall_sentence(table, **days, brief=True)
+    'Of the pipeline due in 2026Q3, $80K was won and nothing lost'
     >>> print(waterfall_sentence(table.iloc[:1], **days))
     The pipeline due in 2026Q3 stayed at $150K (2 deals) from 30 June 2026 to 31 July 2026: no deal is recorded to \
 have come, left or changed its amount.
@@ -63,15 +75,15 @@ have come, left or changed its amount.
     first, last = words.day(start), words.day(end)
     if before["n"] == 0 and flows.empty:
         return f"No deal was due {window.when} on {first}, and none came by {last}."
-    due = f"The pipeline due {window.when}"
     stood = f"{_money(before, currency)} ({_deals(before['n'])})"
     if flows.empty:
         nothing = "no deal is recorded to have come, left or changed its amount"
-        return f"{due} stayed at {stood} from {first} to {last}: {nothing}."
-    went = f"went from {stood} on {first} to {_money(after, currency)} ({_deals(after['n'])}) on {last}"
-    lowers = flows.index.isin([*LEFT, "decreased"])
-    said = f"{_flow(flows[~lowers], 'was added', currency)}, and {_flow(flows[lowers], 'left it', currency)}"
-    return f"{due} {went}: {said}."
+        return f"The pipeline due {window.when} stayed at {stood} from {first} to {last}: {nothing}."
+    if brief:
+        return f"Of the pipeline due {window.when}, {_gone(flows, currency, _ENDS)}"
+    due = f"Of the {stood} due {window.when} on {first}{_since(flows, currency)}"
+    left = f"{_money(after, currency)} ({_deals(after['n'])}) was left on {last}"
+    return f"{due}, {_gone(flows, currency, [*_ENDS, *_WAYS_OUT])}; {left}."
 
 
 def untold_sentence(stage_history: pd.DataFrame) -> str:
@@ -125,16 +137,25 @@ def _deals(n: float) -> str:
     return f"{words.count(n)} {'deal' if n == 1 else 'deals'}"
 
 
-def _flow(flows: pd.DataFrame, verb: str, currency: str) -> str:
-    """The money of one direction, and the cell with most of it."""
-    sizes = flows["pipeline_waterfall_amount"].abs().sort_values(ascending=False, kind="stable")
-    total = sizes.sum()
-    if total == 0:
-        return f"nothing {verb}" if flows.empty else f"deals without an amount {verb.replace('was', 'were')}"
-    said = f"{words.amount(total, currency, compact=True)} {verb}"
-    if len(sizes) == 1 or sizes.iloc[0] == total:
-        return f"{said}, all of it {sizes.index[0]}"
-    if sizes.iloc[0] == sizes.iloc[1]:
-        return said
-    part = "most of it" if sizes.iloc[0] > total / 2 else "the largest part"
-    return f"{said}, {part} {sizes.index[0]} ({words.amount(sizes.iloc[0], currency, compact=True)})"
+def _since(flows: pd.DataFrame, currency: str) -> str:
+    """What came on top of what was due at the start."""
+    came = flows[~flows.index.isin(_LOWERS)]
+    if came.empty:
+        return ""
+    total = came["pipeline_waterfall_amount"].sum()
+    return f" and the {words.amount(total, currency, compact=True) if total else _UNPRICED} that came since"
+
+
+def _gone(flows: pd.DataFrame, currency: str, ways: list[str]) -> str:
+    """What was won, what lost, and how else it left."""
+    said = {way: _left(flows, way, currency) for way in ways if way in flows.index or way in _ENDS}
+    verb = "were" if said[ways[0]] == _UNPRICED else "was"
+    parts = [f"{money} {_SAID.get(way, way)}" for way, money in said.items() if way != ways[0]]
+    return ", ".join([f"{said[ways[0]]} {verb} {ways[0]}", *parts[:-1]]) + f" and {parts[-1]}"
+
+
+def _left(flows: pd.DataFrame, way: str, currency: str) -> str:
+    if way not in flows.index:
+        return "nothing"
+    lost = -flows.loc[way, "pipeline_waterfall_amount"]
+    return words.amount(lost, currency, compact=True) if lost else _UNPRICED

@@ -330,8 +330,9 @@ def rate_sentence(
     if now["n"] == 0:
         return f"No {deals} were closed {when}, so there is no win rate."
     if now["n"] == now["won_count"] and now["n"] >= min_n:
-        return f"All {now['n']:,.0f} {deals} closed {when} were won: a record without lost deals gives no win rate."
-    counted = f"{now['won_count']:,.0f} of {now['n']:,.0f}"
+        all_of_them = f"All {words.number(now['n'])} {deals} closed {when}"
+        return f"{all_of_them} were won: a record without lost deals gives no win rate."
+    counted = f"{words.number(now['won_count'])} of {words.number(now['n'])}"
     stated = f"We won {words.rate(now['won_count'] / now['n'])} of the {deals} closed {when} ({counted})"
     if now["n"] < min_n:
         return f"{stated}: too few to read a rate from."
@@ -365,10 +366,10 @@ def groups_sentence(differences: pd.DataFrame, by: str) -> str:
         return f"No {name} wins more or less often than the other deals {beyond}."
     first = named.iloc[0]
     gap, *ends = (first[f"win_rate_difference{end}"] for end in ("", "_low", "_high"))
-    near, far = sorted(abs(end) * 100 for end in ends)
+    near, far = (words.points(end).split()[0] for end in sorted(ends, key=abs))
     return (
         f"{words.group(first[by])} wins {'more' if gap > 0 else 'less'} often than the other deals, "
-        f"by {words.points(abs(gap))} (likely between {near:.0f} and {far:.0f})."
+        f"by {words.points(abs(gap))} (likely between {near} and {far})."
     )
 
 

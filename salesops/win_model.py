@@ -369,7 +369,7 @@ a deal that was won had been given a higher chance than one that was not in 65 o
     'Without dates no deal comes later than another, so the chances cannot be scored and none is quoted.'
     """
     row = card.set_index("model").loc[MODEL]
-    n = f"{row['n']:,.0f}"
+    n = f"{words.number(row['n'])}"
     if not has_dates:
         return "Without dates no deal comes later than another, so the chances cannot be scored and none is quoted."
     if row["n"] < min_n:

@@ -46,8 +46,8 @@ _ACRONYMS = {
 }
 _NAMED = {
     "n": "n", "won_count": "Won", "lost_count": "Lost", "open_count": "Open",
-    "landing_amount": "Lands at", "bookings_target_amount": "Target", "target_probability": "Chance of the target",
-    "commit_amount": "Commit", "commit_probability": "Chance of the commit", "goal_probability": "Chance",
+    "own_past_wape": "Miss without the factor", "factor_wape": "Miss with the factor", "landing_amount": "Lands at",
+    "bookings_target_amount": "Target", "target_probability": "Chance of the target", "goal_probability": "Chance",
     "quarter_win_probability": "Chance in the quarter", "deal_contribution_amount": "Adds on average",
     "deal_swing_amount": "Swing if won", "is_must_win": "Must win", "series_forecast_amount": "Expected bookings",
     "group_forecast_amount": "Expected bookings", "forecast_wape": "Typical miss",

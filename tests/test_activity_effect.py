@@ -168,7 +168,18 @@ def test_sentences_say_goes_with_and_never_because():
     alone = pd.DataFrame([row("between reps", 0.04, p_value=0.001)])
     assert activity_effect.relation_sentence(alone).startswith("Reps who usually do twice as much win 4 points more")
     noise = pd.DataFrame([row("within a rep", 0.04, p_value=0.001, is_named=False)])
-    assert "neither clearly more" in activity_effect.relation_sentence(noise)
+    assert "no clear difference in wins" in activity_effect.relation_sentence(noise)
+    titles = {
+        activity_effect.relation_sentence(pd.DataFrame([row(place, effect, p_value=p)]), brief=True)
+        for place in ("within a rep", "between reps") for effect in (0.04, -0.04) for p in (0.001, 0.5)
+    }  # fmt: skip
+    assert titles == {
+        "A rep wins more of the deals with more activity in the first 30 days",
+        "A rep wins fewer of the deals with more activity in the first 30 days",
+        "Reps whose deals usually have more activity in the first 30 days win more of them",
+        "Reps whose deals usually have more activity in the first 30 days win fewer of them",
+        "More activity in the first 30 days goes with no clear difference in wins",
+    }
     calls = pd.DataFrame([row("within a rep", 0.04, p_value=0.001) | {"activity": "call"}])
     assert "those with twice the calls by then" in activity_effect.relation_sentence(calls, activity="call")
     few = pd.DataFrame([row("within a rep", 0.04, p_value=0.001, n=19)])

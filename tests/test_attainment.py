@@ -18,17 +18,6 @@ Q3 = Period("2026Q3", date(2026, 7, 1), AS_OF)
 FEW = settings(max_examples=12, deadline=None)
 
 
-@pytest.fixture
-def reps():
-    return people(
-        [
-            {"owner_id": "r1", "name": "Zoe"},
-            {"owner_id": "r2", "name": "Ann", "team": "West"},
-            {"owner_id": "m1", "name": "Max", "role": "manager", "team": "East"},
-        ]
-    )
-
-
 def quota(targets: list[dict], reps: pd.DataFrame, period: Period = Q3) -> list[float]:
     table = attainment.quota_attainment(deals([]), targets=plan(targets), reps=reps, period=period)
     return table["quota_amount"].tolist()

@@ -276,6 +276,10 @@ def test_the_sentence_is_true_in_every_branch(row, said):
     usual = {"cohort": "2026Q3", "n": 40, "n_won": 4, "n_open": 30, "won_so_far_rate": 0.1, "expected_win_rate": 0.2}
     usual |= {"expected_win_rate_low": 0.1, "expected_win_rate_high": 0.3}
     assert cohorts.cohort_sentence(pd.Series(usual | row)) == said
+    title = cohorts.cohort_sentence(pd.Series(usual | row), brief=True)
+    assert title == (
+        "Of the 40 deals created in 2026Q3, about 20 % can be expected to be won" if "expected in" in said else said
+    )
 
 
 # Reduced from benchmarks/young_cohorts.py, which prints the full table.

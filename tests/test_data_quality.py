@@ -167,7 +167,7 @@ def test_an_almost_empty_source_has_nothing_to_look_at():
         data_quality.fault_rates(tests), none, data_quality.heaping(bare), _course([]), _owners([])
     )
     assert (
-        said[0] == "No open deal has a close date, so none can be called late." and "There is nothing to mend." in said
+        said[1] == "No open deal has a close date, so none can be called late." and "There is nothing to mend." in said
     )
 
 
@@ -366,6 +366,10 @@ def _owners(counts: list[int]) -> pd.DataFrame:
 )  # fmt: skip
 def test_each_form_of_the_headline(rates, moved, said):
     assert data_quality.past_due_sentence(rates, moved) == said
+    if (rates["faulty_count"] > 0).any() and rates["n"].iloc[0] >= 20:
+        worst = data_quality.worst_sentence(rates, moved)
+        tail = said.partition(";")[2] if "lower" in said else "."
+        assert worst.endswith(f"6 % of the deals it can concern (15 of 250){';' if 'lower' in said else ''}{tail}")
 
 
 @pytest.mark.parametrize(

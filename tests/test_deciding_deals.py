@@ -93,13 +93,30 @@ def test_a_share_is_asked_for(found, name):
         deciding_deals.deal_list(found, target=1.0, **{name: 80})
 
 
+def test_must_win_deals_stand_first(found):
+    table = deciding_deals.deal_list(found, target=150.0, in_play=0.5)
+    must = table["is_must_win"].astype(bool).tolist()
+    assert must == [True, False, False, False] and table["deal_contribution_amount"].iloc[0] == pytest.approx(60)
+    for part in (table[must], table[[not each for each in must]]):
+        assert part["deal_contribution_amount"].is_monotonic_decreasing
+
+
 def test_sentences_of_every_kind():
     say = deciding_deals.deal_sentence
     deals = pd.DataFrame({
         "opportunity_id": list("ABCDE"), "deal_contribution_amount": [30.0, 30, 20, 10, 10],
         "is_must_win": pd.array([True, True, True, True, False], dtype="boolean"),
     })  # fmt: skip
-    assert say(deals, target=900) == "The target of 900 hangs on 4 deals that must be won: A, B, C, …."
+    deals = deals.assign(deal_swing_amount=[1.0, 9, 5, 3, 99], quarter_win_probability=[0.1, 0.2, 0.15, 0.12, 0.9])
+    assert say(deals, target=900) == (
+        "It would take 4 of the 5 open deals, all won, to bring the chance of the target of 900 to 80 %: "
+        "the largest are B, C and D, and the likeliest of the 4 has a chance of 20 %."
+    )
+    assert say(deals[:4], target=900).startswith("It would take all 4 open deals, won, to bring")
+    alone = deals.assign(is_must_win=pd.array([False, True, False, False, False], dtype="boolean"))
+    assert say(alone, target=900) == (
+        "It would take one deal more to bring the chance of the target of 900 to 80 %: B, with a chance of 20 %."
+    )
     none = deals.assign(is_must_win=pd.array([False] * 5, dtype="boolean"))
     assert say(none, target=900, wanted=0.9) == (
         "No single deal must be won: the chance of the target of 900 is 90 % or more as things stand."

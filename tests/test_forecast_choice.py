@@ -47,7 +47,7 @@ def test_the_default_stays_where_another_is_better_by_chance_only():
     assert (rivals["other_error_rate"] < rivals["error_rate"]).all() and rivals["p_value"].iloc[0] > 0.05
     row = forecast_choice.choice(rivals, CASE, METHODS).iloc[0]
     assert row["model"] == "pipeline" and not row["is_clear"]
-    assert "no other method was less wrong beyond chance" in forecast_choice.choice_sentence(pd.DataFrame([row]))
+    assert "no other way was clearly better" in forecast_choice.choice_sentence(pd.DataFrame([row]))
 
 
 def test_another_takes_its_place_where_it_is_better_beyond_chance():
@@ -55,7 +55,7 @@ def test_another_takes_its_place_where_it_is_better_beyond_chance():
     assert (row["model"], row["other"], bool(row["is_default"])) == ("far", "pipeline", False)
     assert row["error_rate"] < row["other_error_rate"] and row["n"] == 12
     said = forecast_choice.choice_sentence(pd.DataFrame([row]))
-    assert said.startswith("The forecast is that of far, not of the pipeline model: over 12 quarters")
+    assert said.startswith("The forecast is that of far, not the deal-by-deal forecast: over 12 quarters")
 
 
 def test_a_method_that_says_nothing_now_cannot_be_used():

@@ -371,10 +371,10 @@ def headlines(rates=CLEAR, slow=SLOW, n=100, whole=None, wins=None) -> list[str]
 
 def test_headlines_when_all_is_known():
     assert headlines() == [
-        "1,200 deals entered the first stage in 2026-07; 22 % can be expected to be won "
-        "(likely between 20 % and 23 %), while 10 % are still open.",
-        "One is the stage of new that fewest deals get past: 40 % (likely between 35 % and 45 %).",
-        "One is the stage of new where deals stay longest: half leave within 30 days (likely between 25 days and 36 days).",
+        "22 % of the 1,200 deals that entered the first stage in 2026-07 can be expected to be won "
+        "(likely between 20 % and 23 %); 10 % are still open.",
+        "Fewest deals of new get past One: 40 % (likely between 35 % and 45 %).",
+        "Deals of new stay longest in One: half leave within 30 days (likely between 25 days and 36 days).",
         "Half of the wins take no more than 62 days (likely between 53 days and 69 days); "
         "the middle half take 26 to 127.",
     ]
@@ -400,7 +400,33 @@ def test_headlines_while_nothing_has_ended_and_with_two_pipelines():
     unknown = overall(overall_conversion_rate=np.nan)
     assert headlines(whole=unknown)[0] == "1,200 deals entered the first stage in 2026-07; none of them has ended yet."
     two = headlines(whole=pd.concat([overall(n=30), overall(pipeline="Customer")], ignore_index=True))
-    assert two[0].startswith("1,200 deals entered the first stage of Customer") and "of new" in two[1] and len(two) == 5
+    assert two[0].startswith(
+        "22 % of the 1,200 deals that entered the first stage of Customer in 2026-07 can be expected"
+    )
+    assert "of new" in two[1] and len(two) == 5
+    assert funnel.headlines(overall(n_still_open=0), cycle(), window=JULY)[0].endswith("; none is still open.")
+
+
+def test_the_group_won_most_often_is_named_only_where_it_stands_clear():
+    row = {
+        "n": 100,
+        "overall_conversion_rate": 0.4,
+        "overall_conversion_rate_low": 0.3,
+        "overall_conversion_rate_high": 0.5,
+    }
+    low = {f"overall_conversion_rate{end}": value for end, value in (("", 0.2), ("_low", 0.1), ("_high", 0.29))}
+
+    def said(*rows):
+        return funnel.groups_sentence(pd.DataFrame([row | each for each in rows]), "lead_source")
+
+    assert said({"lead_source": None}, low | {"lead_source": "Web"}) == (
+        "Deals without lead source are won most often: 40 % (likely between 30 % and 50 %)."
+    )
+    assert said({"lead_source": "Ads"}, low | {"lead_source": "Web", "overall_conversion_rate_high": 0.3}) == (
+        "No lead source stands clear of the others as the one whose deals are won most often."
+    )
+    few = low | {"lead_source": "Web", "n": 19}
+    assert said({"lead_source": "Ads"}, few) == "Too few deals to compare how many are won by lead source."
 
 
 def test_headlines_without_a_history():

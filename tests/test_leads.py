@@ -359,10 +359,10 @@ def test_score_bands_by_hand():
 
 def test_score_sentences():
     bands = pd.DataFrame({"score_band": ["1-40", "41-100", None], "n": [200, 200, 50], "n_reached": [60, 20, 3]})
-    assert (
-        "less often than those of the lowest (1-40): 10 % against 30 %, 20 points apart"
-        in lead_funnel.score_sentence(bands)
-    )
+    said = lead_funnel.score_sentence(bands)
+    assert said.endswith("become an opportunity less often than those of the lowest (1-40): 10 % against 30 %.")
+    title = lead_funnel.score_sentence(bands, goal="won", brief=True)
+    assert title == "Leads of a high score are won less often: 10 % against 30 % of the lowest"
     assert "are won more often" in lead_funnel.score_sentence(bands.assign(n_reached=[20, 60, 3]), goal="won")
     few = "Too few leads have a score to say whether it tells how many become an opportunity."
     assert (
@@ -511,7 +511,7 @@ def test_sources_answered_sooner_do_not_make_sooner_better():
     raw = found["response_band_rate"]
     assert raw[0] - raw[1] > 0.13  # 0.6 x 0.3 points of source alone
     assert found["response_band_effect_low"][1] < 0 < found["response_band_effect_high"][1]
-    assert abs(found["response_band_effect"][1]) < 0.03 and "neither more nor less" in lead_speed.effect_sentence(found)
+    assert abs(found["response_band_effect"][1]) < 0.03 and "do not clearly become" in lead_speed.effect_sentence(found)
 
 
 def test_a_true_difference_is_recovered():
@@ -679,7 +679,7 @@ def test_response_sentences():
         said(n_answered=40, lead_response_hours_median=np.nan)
         == "Fewer than half of the 100 leads that arrived in 2026Q3 have been answered (40 %)."
     )
-    assert said(lead_response_hours_p90=np.nan).endswith("more than one in ten have had no answer for as long as seen.")
+    assert said(lead_response_hours_p90=np.nan).endswith("more than one in ten have had no answer so far.")
     assert (
         said()
         == "Half of the 100 leads that arrived in 2026Q3 are answered within 3 hours (likely between 2 hours and 4 hours), nine in ten within 20 hours."
@@ -727,7 +727,7 @@ def test_conversion_sentences():
     assert said(n_open=0) == "100 leads arrived in 2026Q3: 10 % were won, and none is still open."
     assert (
         said(lead_unsettled_rate=0.5)
-        == "100 leads arrived in 2026Q3: 10 % were won so far; too early to say how many will be in the end, 1 is still open."
+        == "100 leads arrived in 2026Q3: 10 % were won so far; 1 is still open, too many to say how many will be in the end."
     )
     assert (
         said()
@@ -824,7 +824,7 @@ def test_cost_sentences():
     )
     assert (
         acquisition.cost_sentence(found)
-        == "A new account cost 2,000 in 2026Q3 (likely between 1.6K and 2.5K; 100 accounts), up 100 % from 1,000 in 2026Q2."
+        == "A new account cost 2.0K in 2026Q3 (likely between 1.6K and 2.5K; 100 accounts), up 100 % (worse) from 1.0K in 2026Q2."
     )
     assert acquisition.cost_sentence(found.assign(n=[80, 1])).endswith("; 1 account).")
     assert acquisition.cost_sentence(found.iloc[1:], lag_months=1).endswith(

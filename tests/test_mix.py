@@ -75,13 +75,13 @@ def test_the_sentence_names_the_group_that_did_most_first():
         groups(SMB=(90, 510), Mid=(40, 60), Large=(60, 240)),
         groups(SMB=(30, 170), Mid=(160, 240), Large=(80, 320)),
     )
-    said = mix.sentence(
-        mix.win_rate_change(now, before, "segment"),
-        mix.group_contributions(now, before, "segment"),
-        now="B",
-        before="A",
-    )
+    change, parts = mix.win_rate_change(now, before, "segment"), mix.group_contributions(now, before, "segment")
+    said = mix.sentence(change, parts, now="B", before="A")
     assert "a change of mix (fewer Mid, more SMB deals) took 8 points off it" in said
+    title = mix.sentence(change, parts, now="B", before="A", brief=True)
+    assert title == "The win rate fell 8 points, from 27 % to 19 %"
+    flat = mix.sentence(change.assign(is_named=False), parts, now="B", before="A", rate="share won", brief=True)
+    assert flat == "The share won shows no clear change, from 27 % to 19 %"
 
 
 def test_a_group_of_one_time_only_is_mix():

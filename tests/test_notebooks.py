@@ -32,7 +32,17 @@ def parameters(path) -> list[ast.AnnAssign]:
 
 
 def test_there_are_nine_reports():
-    named = ["activity", "bookings_ahead", "data_quality", "forecast", "funnel", "leads", "rep_performance", "waterfall", "win_loss"]
+    named = [
+        "activity",
+        "bookings_ahead",
+        "data_quality",
+        "forecast",
+        "funnel",
+        "leads",
+        "rep_performance",
+        "waterfall",
+        "win_loss",
+    ]
     assert [path.stem for path in NOTEBOOKS] == named
 
 

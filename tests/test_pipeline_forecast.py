@@ -260,3 +260,12 @@ def test_no_parts_are_said_to_be_none():
     assert pipeline_forecast.parts_sentence(pipeline_forecast.landing_parts(None)) == (
         "What the landing is made of cannot be said."
     )
+
+
+def test_a_title_says_where_it_lands_and_no_more():
+    say = pipeline_forecast.landing_sentence
+    assert say(row(), currency="EUR", brief=True) == (
+        "2026Q3 will land at about €3.0M, in four of five cases between €2.0M and €4.0M"
+    )
+    assert say(row(landing_amount=np.nan), brief=True) == "Where 2026Q3 will land cannot be said from the open deals"
+    assert say(row(landing_amount=np.nan)).startswith("Too little is on record of past quarters to say")

@@ -133,7 +133,7 @@ def test_reps_alike_are_not_named_and_drawn_in():
     assert not found.cells["is_named"].any() and found.cells["segment_fit"].abs().max() < 0.01
     assert found.spread["segment_fit_spread_low"].iloc[0] < 0.02
     said = rep_fit.fit_sentences(found.cells, label="owner_id")
-    assert said == ["Of none of 8 reps can it be said that they do better with one segment than with the others."]
+    assert said == ["None of 8 reps does clearly better with one segment than with the others."]
 
 
 def test_a_rep_of_one_segment_is_never_named():

@@ -79,7 +79,7 @@ def test_lines_meet_the_limits():
 def test_sentences_and_errors():
     table = pd.DataFrame({"is_outside": [True] * 3 + [False]})
     assert skill_funnel.funnel_sentence(table, YEAR).startswith(
-        "In 2026 3 of 4 reps lie outside the 99.8 % limits of chance"
+        "In 2026 3 of 4 reps lie farther out than chance and usual"
     )
     assert skill_funnel.funnel_sentence(table.iloc[:0], YEAR) == (
         "Fewer than two reps closed 20 deals in 2026: too few to compare."

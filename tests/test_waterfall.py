@@ -686,22 +686,27 @@ def test_sentences_in_every_form():
     def said(*rows):
         return waterfall_findings.waterfall_sentence(pd.DataFrame(rows, columns=["cell", "n", AMOUNT]), **options)
 
-    whole = (
-        "The pipeline due in 2026Q3 went from $1.0K (3 deals) on 30 June 2026 to $0 (0 deals) on 30 September 2026: "
-    )
+    due, left = "Of the $1.0K (3 deals) due in 2026Q3 on 30 June 2026", "$0 (0 deals) was left on 30 September 2026."
     assert said(("start", 3, 1000.0), ("won", 2, -600.0), ("lost", 1, -400.0), ("end", 0, 0.0)) == (
-        whole + "nothing was added, and $1.0K left it, most of it won ($600)."
+        f"{due}, $600 was won and $400 lost; {left}"
     )
     assert said(
-        ("start", 3, 1000.0), ("won", 1, -400.0), ("lost", 1, -300.0), ("pushed out", 1, -300.0), ("end", 0, 0.0)
-    ) == (whole + "nothing was added, and $1.0K left it, the largest part won ($400).")
-    assert said(("start", 3, 1000.0), ("won", 2, -500.0), ("lost", 1, -500.0), ("end", 0, 0.0)).endswith(
-        "and $1.0K left it."
+        ("start", 3, 1000.0), ("increased", 1, 50.0), ("decreased", 1, -60.0), ("pushed out", 1, -290.0),
+        ("undated", 1, -10.0), ("lost", 1, -690.0), ("end", 0, 0.0),
+    ) == (
+        f"{due} and the $50 that came since, nothing was won, $690 lost, $290 pushed out, $10 left without a close date "
+        f"and $60 taken off amounts; {left}"
+    )  # fmt: skip
+    assert said(("start", 0, 0.0), ("created", 2, 0.0), ("lost", 1, 0.0), ("end", 1, 0.0)) == (
+        "Of the $0 (0 deals) due in 2026Q3 on 30 June 2026 and the deals without an amount that came since, nothing was "
+        "won and deals without an amount lost; $0 (1 deal) was left on 30 September 2026."
     )
-    assert said(("start", 0, 0.0), ("created", 1, 0.0), ("end", 1, 0.0)) == (
-        "The pipeline due in 2026Q3 went from $0 (0 deals) on 30 June 2026 to $0 (1 deal) on 30 September 2026: "
-        "deals without an amount were added, and nothing left it."
-    )
+    assert "deals without an amount were won and nothing lost;" in said(("start", 1, 0.0), ("won", 1, 0.0))
+    title = waterfall_findings.waterfall_sentence(
+        pd.DataFrame([("start", 2, 9.0), ("pushed out", 1, -5.0), ("won", 1, -4.0)], columns=["cell", "n", AMOUNT]),
+        **options, brief=True,
+    )  # fmt: skip
+    assert title == "Of the pipeline due in 2026Q3, $4 was won and nothing lost"
     assert said(("start", 0, 0.0), ("end", 0, 0.0)).startswith("No deal was due in 2026Q3 on 30 June 2026")
     assert "is recorded" in said(("start", 1, 5.0), ("end", 1, 5.0))
 

@@ -124,7 +124,7 @@ def load(
         about=mine.about,
         policy=policy.told(policy.named(names)),
         hidden=mine.hidden,
-        peers=mine.peers.assign(closed_at=rules.local(mine.peers["closed_at"], described.time_zone)) if len(mine.peers) else mine.peers,
+        peers=mine.peers.assign(closed_at=rules.local(mine.peers["closed_at"], described.time_zone)),
         smallest_group=policy.smallest_group,
     )
 

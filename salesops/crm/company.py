@@ -24,7 +24,8 @@ class Company:
     mark: a loss at 23:00 on the last day of a quarter belongs to that quarter.
 
     ``about`` says whose own page it is, where it is one; ``policy`` is the people policy of the source in
-    sentences; `peers` are the others' deals beside a person's own page, of nobody in particular; `hides` tells whether a text mentions a person who may not be shown.
+    sentences; `peers` are the others' deals beside a person's own page, of nobody in particular; `hides` tells
+    whether a text mentions a person who may not be shown.
     """
 
     opportunities: pd.DataFrame

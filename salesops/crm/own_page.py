@@ -47,7 +47,7 @@ def chosen(seen: Shown, where: str, *, policy: Policy, credit: str) -> Chosen:
     """
     refuse_hidden(where, policy, seen.hidden)
     told, tables, hidden, about = asked(where, seen.tables), seen.tables, seen.hidden, None
-    others_deals = pd.DataFrame()
+    others_deals = pd.DataFrame({"closed_at": pd.Series(dtype="datetime64[us]")})
     if told:
         (tables, others), about = own(tables, told, credit)
         hidden += others

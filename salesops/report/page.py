@@ -139,7 +139,8 @@ class Page:
         company = self.company
         if not company.is_one_person:
             return Block("note", "")
-        said = f"<strong>{markup.text(section)}</strong> compares people; this page is about {markup.text(company.who)}."
+        who = markup.text(company.who)
+        said = f"<strong>{markup.text(section)}</strong> compares people; this page is about {who}."
         return Block("left_out", f'<p class="so so-left-out">{said}</p>', {})
 
     def beside(self, frame: pd.DataFrame, *, caption: str, **options: object) -> Block:
