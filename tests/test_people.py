@@ -388,6 +388,9 @@ page = report.Page("Toys", company, period=company.period(period))
 TELL = """
 page
 """
+SAY = """
+page.headline(["Deals and people are listed below."])
+"""
 LIST = """
 page.table(company.opportunities[["opportunity_id", "owner_id", "name", "next_step", "amount"]], caption="Deals",
            units={"amount": "amount"}, limit=1)
@@ -400,7 +403,7 @@ page.table(company.reps[["owner_id", "name"]].assign(n=30), caption="People")
 @pytest.fixture(scope="module")
 def root(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("root")
-    engine_toys.notebook(folder / "notebooks" / "toys.ipynb", cells=(SHOW, TELL, LIST, WHO))
+    engine_toys.notebook(folder / "notebooks" / "toys.ipynb", cells=(SHOW, TELL, SAY, LIST, WHO))
     engine_toys.notebook(folder / "notebooks" / "loose.ipynb", cells=(SHOW, "print(company.reps['name'].tolist())"))
     return folder
 
