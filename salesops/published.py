@@ -1,7 +1,5 @@
 """Published forecasts: what earlier reports said of a quarter, read from their figures files, and what came."""
 
-import json
-import os
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -9,27 +7,14 @@ from typing import Any
 
 import pandas as pd
 
-from salesops import checks, words
+from salesops import checks, figures_files, words
 
-FOLDER = "SALESOPS_REPORTS"  # where a run publishes; it tells the notebook by this variable
-DEFAULT = "reports"  # elsewhere, as in JupyterLab
 FIGURE = "landing_amount"
 REPORT = "forecast"
 ENDED, RUNNING = "ended", "still running"
 
 _LIMITS = ("", "_low", "_high")
 _COLUMNS = ("as_of_date", "period", "period_start", "period_end", "week", "model", "n", "level")  # fmt: skip
-
-
-def folder() -> Path:
-    """The folder that reports are published in: the run's own, else ``reports``.
-
-    Examples
-    --------
-    >>> folder().name
-    'reports'
-    """
-    return Path(os.environ.get(FOLDER) or DEFAULT)
 
 
 def published_forecasts(
@@ -69,9 +54,9 @@ def published_forecasts(
     wanted = {"source": source, "where": where, "measure": measure}
     rows = [
         row
-        for day, found in _figures_files(reports, as_of)
+        for found in figures_files.read(reports, before=as_of, report=REPORT)
         if all(found["parameters"].get(name) == value for name, value in wanted.items())
-        for row in _forecasts(day, found, currency)
+        for row in _forecasts(found["as_of"], found, currency)
     ]
     columns = [*_COLUMNS, *(f"published_amount{end}" for end in _LIMITS)]
     table = pd.DataFrame(rows, columns=columns).drop_duplicates(["as_of_date", "period_start"])
@@ -180,17 +165,6 @@ def published_sentence(record: pd.DataFrame) -> str:
     return f"{stated} {running} {'is' if running == 1 else 'are'} still running."
 
 
-def _figures_files(reports: Path, as_of: date) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The earlier figures files of the forecast and its variants, with their day, oldest first."""
-    paths = sorted(Path(reports).glob(f"[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]/{REPORT}*.json"))
-    for path in paths:
-        day = path.parent.name
-        found = _document(path) if day < as_of.isoformat() else {}
-        is_one = str(found.get("report", "")).split(".")[0] == REPORT and isinstance(found.get("figures"), list)
-        if is_one and found.get("as_of") == day and isinstance(found.get("parameters"), dict):
-            yield day, found
-
-
 def _forecasts(day: str, found: dict[str, Any], currency: str) -> Iterator[list]:
     """The forecasts of one file that say their quarter's days and their currency."""
     for figure in found["figures"]:
@@ -202,14 +176,6 @@ def _forecasts(day: str, found: dict[str, Any], currency: str) -> Iterator[list]
             amounts = [figure.get(name) for name in ("value", "low", "high")]
             told = [by.get("week"), by.get("model"), figure.get("n"), figure.get("level")]
             yield [pd.Timestamp(day), period["label"], *ends, *told, *amounts]
-
-
-def _document(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _last_moment(day: pd.Timestamp) -> pd.Timestamp:

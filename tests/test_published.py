@@ -7,7 +7,7 @@ from datetime import date
 import pandas as pd
 import pytest
 
-from salesops import published
+from salesops import figures_files, published
 from salesops.engine import execute
 
 OWN = {"source": "sample", "where": "opportunity_type != 'renewal'", "measure": "amount", "currency": "USD"}
@@ -147,7 +147,7 @@ def test_a_run_tells_the_notebook_where_reports_are(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "out").mkdir()
     execute.execute(tmp_path / "a.ipynb", {}, reports=(tmp_path / "out").relative_to(tmp_path))
-    monkeypatch.setenv(published.FOLDER, given["SALESOPS_REPORTS"])
-    assert published.folder() == tmp_path / "out" and list(given) == [published.FOLDER]
-    monkeypatch.delenv(published.FOLDER)
-    assert str(published.folder()) == "reports" and os.environ.get(published.FOLDER) is None
+    monkeypatch.setenv(figures_files.FOLDER, given["SALESOPS_REPORTS"])
+    assert figures_files.folder() == tmp_path / "out" and list(given) == [figures_files.FOLDER]
+    monkeypatch.delenv(figures_files.FOLDER)
+    assert str(figures_files.folder()) == "reports" and os.environ.get(figures_files.FOLDER) is None

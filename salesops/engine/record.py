@@ -41,6 +41,17 @@ def run_id(*, inputs: list[dict[str, Any]], parameters: dict[str, Any], notebook
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
+def digest(content: Any) -> str:
+    """A hash of anything JSON can hold; the order of names does not count.
+
+    Examples
+    --------
+    >>> digest({"a": 1, "b": None}) == digest({"b": None, "a": 1}), len(digest([]))
+    (True, 64)
+    """
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+
+
 @cache
 def code_hash() -> str:
     """A hash of every file of the package: modules, templates, styles."""
