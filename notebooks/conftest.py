@@ -3,6 +3,7 @@
 import os
 
 os.environ["SALESOPS_REPORTS"] = os.devnull  # what was published here before is no part of the sample
+os.environ["SALESOPS_NOTES"] = os.devnull  # nor is what people wrote about it
 
 
 def pytest_collectstart(collector):

@@ -17,6 +17,7 @@ examples:
   salesops run -p win_loss.by=region             a parameter of one report alone
   salesops run win_loss --for-each region        one win/loss report a region
   salesops params win_loss                       what win_loss takes
+  salesops diff reports/2026-06-30 reports/2026-09-30    what changed between two packs
 
 exit codes: 0 published, or nothing to report; 1 a report failed; 2 bad parameters; 3 bad data
 """
@@ -60,6 +61,9 @@ def _parser() -> argparse.ArgumentParser:
     init.add_argument("source", metavar="SOURCE", help="a folder of exports")
     init.add_argument("--to", type=Path, metavar="FILE", help="where to write it; default: SOURCE/source.yaml")
     _add_sample(commands)
+    diff = _command(commands, "diff", _diff, "say what changed between two published packs or reports")
+    diff.add_argument("earlier", type=Path, metavar="A", help="a dated folder of reports, or a figures file")
+    diff.add_argument("later", type=Path, metavar="B", help="the later one")
     snapshot = _command(commands, "snapshot", _snapshot, "keep a dated copy of a source, so that it has a history")
     snapshot.add_argument("source", metavar="SOURCE", help="a folder of exports or a source.yaml")
     snapshot.add_argument("--to", type=Path, required=True, metavar="DIR", help="folder of dated copies")
@@ -88,6 +92,19 @@ def _add_run(commands: argparse._SubParsersAction) -> None:
         help="one report for each value of a column of the opportunities, or team; COLUMN=A,B for some values; "
         "for owner_id and team each in a folder that names nobody else",
     )  # fmt: skip
+    _add_exports(run)
+
+
+def _add_exports(run: argparse.ArgumentParser) -> None:
+    run.add_argument("--pdf", action="store_true", help="also print each page; Chromium or Chrome must be installed")
+    run.add_argument("--xlsx", action="store_true", help="also a workbook of figures, deals and definitions")
+    run.add_argument("--pptx", action="store_true", help="also slides: a finding each, its chart editable")
+    run.add_argument(
+        "--email", action="store_true", help="also a mail to its readers and one to its owner, ready to be sent"
+    )
+    run.add_argument("--base-url", default="", metavar="URL", help="where --out is on the web, for links in files")
+    run.add_argument("--readers", default="", metavar="A,B", help="mail addresses of the readers")
+    run.add_argument("--owner", default="", metavar="A", help="mail address of who makes the reports")
 
 
 def _add_sample(commands: argparse._SubParsersAction) -> None:
@@ -109,8 +126,12 @@ def _command(commands: argparse._SubParsersAction, name: str, function: object, 
 
 
 def _run(options: argparse.Namespace) -> int:
-    from salesops.engine import plan, run
+    from salesops.engine import exports, plan, run
 
+    wanted = exports.Wanted(
+        **{name: getattr(options, name) for name in ("pdf", "xlsx", "pptx", "email", "base_url", "owner")},
+        readers=tuple(text.strip() for text in options.readers.split(",") if text.strip()),
+    )
     request = plan.Request(
         root=options.root,
         out=options.out or options.root / "reports",
@@ -118,6 +139,7 @@ def _run(options: argparse.Namespace) -> int:
         parameters=options.parameters,
         assignments=tuple(options.assignments),
         for_each=options.for_each,
+        wanted=wanted,
     )
     return run.run(request, _say, progress=sys.stderr.isatty())
 
@@ -159,6 +181,13 @@ def _sample(options: argparse.Namespace) -> int:
     from salesops.crm.sample import export
 
     _say(export.write(options.folder, shape=options.shape, size=options.size))
+    return 0
+
+
+def _diff(options: argparse.Namespace) -> int:
+    from salesops import changes_told
+
+    print(changes_told.diff(options.earlier, options.later), flush=True)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""The pictures of README.md: the first screen of the index and of each report, taken of the sample's pack."""
+"""The pictures of README.md: the first screen of the index and of each report, taken of the sample's packs."""
 
 import argparse
 import io
@@ -19,10 +19,11 @@ LARGEST, LARGEST_TOGETHER = 60_000, 500_000  # bytes
 
 
 def made(folder: Path) -> Path:
-    """The quarterly pack of the sample, published in a folder."""
+    """The quarterly pack of the sample and its Monday report, published in a folder."""
     told: list[str] = []
-    if run.run(plan.Request(root=ROOT, out=folder), told.append):
-        raise SystemExit("\n".join(told))
+    for file in sorted((ROOT / "parameters").glob("*ly.yaml")):
+        if run.run(plan.Request(root=ROOT, out=folder, parameters=file), told.append):
+            raise SystemExit("\n".join(told))
     return folder
 
 

@@ -38,7 +38,7 @@ def text(notebook: nbformat.NotebookNode) -> str:
 
 def executed(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """The notebook run as it stands, on the sample, no report having been published before."""
-    environment = os.environ | {"SALESOPS_REPORTS": os.devnull}
+    environment = os.environ | {"SALESOPS_REPORTS": os.devnull, "SALESOPS_NOTES": os.devnull}
     return NotebookClient(notebook, kernel_name="python3", timeout=600).execute(env=environment)
 
 

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from salesops import plain_yaml
 from salesops.checks import ParameterError
-from salesops.engine import catalog, kinds, plain_yaml, plan, schema
+from salesops.engine import catalog, kinds, plan, schema
 
 TAKES = "source, as_of, period, where, by, mode, level"
 

@@ -86,9 +86,11 @@ def test_the_figures_file_has_the_agreed_shape(published):
     found = json.loads((published / "alpha.json").read_text(), parse_constant=pytest.fail)
     assert set(found) == {
         "schema", "report", "run_id", "as_of", "period", "parameters", "status", "inputs", "exclusions", "headlines",
-        "figures", "tiles", "tile_titles", "currency", "locale", "sections_left_out",
-        "code",
+        "figures", "findings", "tiles", "tile_titles", "currency", "locale", "sections_left_out",
+        "code", "hashes", "definitions",
     }  # fmt: skip
+    assert set(found["hashes"]) == {"input", "mapping", "parameters", "code", "notebook", "packages"}
+    assert all(re.fullmatch("[0-9a-f]{64}", digest) for digest in found["hashes"].values())
     assert (found["schema"], found["currency"], found["locale"]) == (1, "USD", "en")
     assert json.loads((published / "alpha.run.json").read_text())["locale"] == "en"
     assert (found["report"], found["as_of"], found["status"]) == ("alpha", DAY, "ok")

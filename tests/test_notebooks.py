@@ -31,18 +31,11 @@ def parameters(path) -> list[ast.AnnAssign]:
     return [node for node in ast.parse(cell.source).body if isinstance(node, ast.AnnAssign)]
 
 
-def test_there_are_nine_reports():
+def test_there_are_eleven_reports():
     named = [
-        "activity",
-        "bookings_ahead",
-        "data_quality",
-        "forecast",
-        "funnel",
-        "leads",
-        "rep_performance",
-        "waterfall",
-        "win_loss",
-    ]
+        "activity", "bookings_ahead", "data_quality", "executive_summary", "forecast", "funnel", "leads", "pipeline_review",
+        "rep_performance", "waterfall", "win_loss",
+    ]  # fmt: skip
     assert [path.stem for path in NOTEBOOKS] == named
 
 

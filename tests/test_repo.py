@@ -70,12 +70,37 @@ MAY_IMPORT = dict.fromkeys(QUESTIONS, A_QUESTION) | {
     "win_chances": FOUNDATION | {"forecast_cases", "stats"},
     "pipeline_forecast": FOUNDATION | {"forecast_cases", "win_chances", "stats"},
     "deciding_deals": FOUNDATION | {"pipeline_forecast"},
+    "forecast_bridge": FOUNDATION | {"forecast_cases", "pipeline_forecast"},
+    "pipeline_review": FOUNDATION | {"forecast_bridge"},
     "time_series": FOUNDATION | {"stats"},
     "reference_forecasts": FOUNDATION | {"forecast_cases", "stats"},
     "forecast_choice": FOUNDATION | {"forecast_cases", "reference_forecasts"},
     "forecast_weeks": FOUNDATION | {"forecast_cases", "forecast_backtest", "reference_forecasts"},
     "reliability": FOUNDATION | {"forecast_cases", "win_chances", "stats"},
-    "published": FOUNDATION,
+    "figures_files": {"report"},
+    "published": FOUNDATION | {"figures_files"},
+    "what_changed": FOUNDATION | {"figures_files", "stats", "report"},
+    "changes_told": FOUNDATION | {"figures_files", "what_changed"},
+    "plain_yaml": set(),
+    "handwritten": {"checks", "plain_yaml"},
+    "notes": FOUNDATION | {"handwritten", "metrics"},
+    "decisions": FOUNDATION | {"handwritten", "notes", "metrics", "before_after"},
+    "executive_summary": FOUNDATION,
+    "pack_agreement": FOUNDATION | {"executive_summary"},
+    "scorecard": FOUNDATION | {"stats"},
+    "key_figures": FOUNDATION
+    | {
+        "attainment",
+        "forecast",
+        "forecast_cases",
+        "leads",
+        "pacing",
+        "pipeline",
+        "quotas",
+        "slippage",
+        "velocity",
+        "win_loss",
+    },
     "accountability": CALLED,
     "called_deals": CALLED,
     "pacing": CALLED,
@@ -102,9 +127,10 @@ MAY_IMPORT = dict.fromkeys(QUESTIONS, A_QUESTION) | {
     "ramp": FOUNDATION | {"rep_performance", "quotas", "stats"},
     "tenure": FOUNDATION | {"rep_performance", "attainment", "stats"},
     "crm": FOUNDATION | {"pipeline"},
-    "report": FOUNDATION | {"metrics"},
-    "engine": FOUNDATION | {"metrics", "crm", "report"},
-    "cli": FOUNDATION | {"metrics", "crm", "report", "engine"},
+    "report": FOUNDATION | {"metrics", "notes"},
+    "engine": FOUNDATION
+    | {"plain_yaml", "metrics", "crm", "report", "notes", "figures_files", "what_changed", "changes_told"},
+    "cli": FOUNDATION | {"metrics", "crm", "report", "engine", "changes_told"},
     "__main__": {"cli"},
     "desk": set(),
     "__init__": {"desk"},
@@ -140,7 +166,8 @@ def test_questions_neither_draw_nor_read(name):
 @pytest.mark.parametrize("name", QUESTIONS)
 def test_one_name_in_five_places(name):
     assert (PACKAGE / f"{name}.py").exists() and (ROOT / "tests" / f"test_{name}.py").exists()
-    assert name in yaml.safe_load((ROOT / "parameters" / "quarterly.yaml").read_text(encoding="utf-8"))["reports"]
+    packs = [ROOT / "parameters" / f"{pack}.yaml" for pack in ("quarterly", "weekly")]
+    assert name in [each for pack in packs for each in yaml.safe_load(pack.read_text(encoding="utf-8"))["reports"]]
     assert name in (ROOT / "README.md").read_text(encoding="utf-8")
 
 

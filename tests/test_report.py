@@ -266,8 +266,8 @@ def test_a_csv_has_the_columns_shown_and_so_many_rows():
     )
     shown = page().table(many, caption="By owner", shown=["owner", "win_rate"])
     text = unescape(unquote(shown.html))
-    assert "owner,win_rate\nr0,0.5123\n" in text and "r119,0.5123" in text and "r120," not in text
-    assert "The first 120 rows (CSV)" in shown.text and len(shown.facts["figures"]) == 200
+    assert "owner,win_rate\nr0,0.5123\n" in text and "r49,0.5123" in text and "r50," not in text
+    assert "The first 50 rows (CSV)" in shown.text and len(shown.facts["figures"]) == 200
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])

@@ -1,6 +1,6 @@
 """Which deals each figure is made of: a table for programs and a page of lists for people."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,15 @@ def page(deals: Lists, titles: dict[str, str], company: Any, *, report: str, tit
     return pages.render("deals", f"Deals behind {title}", lists=lists, **facts)
 
 
+def frame(company: Any, ids: Iterable[str], most: int) -> pd.DataFrame:
+    """The deals of some ids as on the page of lists, largest first, amounts as numbers; at most so many."""
+    known = _by_amount(company)
+    found = _owned(known[known["opportunity_id"].isin(set(ids))].head(most), company)
+    return found[["opportunity_id", "name", "owner", "stage", "amount", "close_date"]].assign(
+        record=found["record_url"].map(_web_address)
+    )
+
+
 def _pieces(deals: Lists) -> Iterator[list[tuple[str, pa.LargeStringArray]]]:
     """The lists, some at a time; a piece is a row group of the file."""
     some, n = [], 0
@@ -101,8 +110,6 @@ def _largest(ordered: pd.Series, deals: Lists, most: int) -> dict[str, list[int]
 
 
 def _rows(deals: pd.DataFrame, company: Any) -> dict[int, dict[str, Any]]:
-    owners = company.reps.drop_duplicates("owner_id").set_index("owner_id")["name"]
-    deals = deals.assign(owner=deals["owner_id"].map(owners).astype("str").fillna(deals["owner_id"]))
     return {
         place: {
             "id": row["opportunity_id"],
@@ -113,8 +120,13 @@ def _rows(deals: pd.DataFrame, company: Any) -> dict[int, dict[str, Any]]:
             "close_date": f"{row['close_date']:%Y-%m-%d}" if pd.notna(row["close_date"]) else words.MISSING,
             "url": _web_address(row["record_url"]),
         }
-        for place, row in deals.iterrows()
+        for place, row in _owned(deals, company).iterrows()
     }
+
+
+def _owned(deals: pd.DataFrame, company: Any) -> pd.DataFrame:
+    owners = company.reps.drop_duplicates("owner_id").set_index("owner_id")["name"]
+    return deals.assign(owner=deals["owner_id"].map(owners).astype("str").fillna(deals["owner_id"]))
 
 
 def _text(value: Any) -> str:

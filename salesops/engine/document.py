@@ -10,7 +10,7 @@ import pandas as pd
 from nbformat import NotebookNode
 
 from salesops import checks, crm, metrics, report, words
-from salesops.engine import deals, execute, figures, index, kinds, pages, plan, publish, record
+from salesops.engine import changed, deals, execute, figures, fingerprints, index, kinds, pages, plan, publish, record
 from salesops.periods import Period
 from salesops.report.block import Block
 
@@ -37,7 +37,8 @@ def write(each: plan.Loaded, notebook: NotebookNode, staged: Path, out: Path, *,
     content = figures_file(each, said, values)
     run_record = _run_record(each, said, content, notebook, started)
     execute.cleaned(notebook, values)
-    page = report.render(notebook, _meta(each, said, content, out))
+    before = changed.earlier(out, each.job.name, each.as_of)
+    page = report.render(changed.beside(notebook, content, before, each.company), _meta(each, said, content, out))
     texts = {
         ".ipynb": nbformat.writes(execute.without_facts(notebook)),
         ".json": figures.dumps(content),
@@ -83,6 +84,7 @@ def figures_file(each: plan.Loaded, said: figures.Said, values: dict[str, Any]) 
     job, company = each.job, each.company
     inputs = [{"table": row.table, "rows": int(row.rows), "sha256": row.sha256} for row in company.inputs.itertuples()]
     resolved = {name: _json_value(value) for name, value in values.items()}
+    source = str(job.values["source"].value) if "source" in job.values else ""
     return {
         "schema": 1,
         "report": job.name,
@@ -98,12 +100,15 @@ def figures_file(each: plan.Loaded, said: figures.Said, values: dict[str, Any]) 
         ],
         "headlines": said.headlines,
         "figures": said.figures,
+        "findings": list(said.findings),
         "tiles": list(said.tiles),
         "tile_titles": {key: title for key, title in said.tiles.items() if title},
         "currency": company.currency,
         "locale": company.locale,
         "sections_left_out": said.left_out,
         "code": record.code(),
+        "hashes": fingerprints.of(company, inputs, resolved, source=source, notebook=job.notebook),
+        "definitions": fingerprints.definitions(figure["metric"] for figure in said.figures),
     }
 
 

@@ -29,6 +29,7 @@ class Said(NamedTuple):
     deals: deal_lists.Lists
     left_out: list[dict[str, str]]
     tiles: Mapping[str, str] = MappingProxyType({})
+    findings: tuple[dict[str, Any], ...] = ()
 
 
 def collect(notebook: NotebookNode, aside: Path | None = None) -> Said:
@@ -59,6 +60,7 @@ def collect(notebook: NotebookNode, aside: Path | None = None) -> Said:
         deals=deals,
         left_out=[entry for number, entry in enumerate(left_out) if entry not in left_out[:number]],
         tiles=dict(_tiles(blocks)),
+        findings=tuple(_findings(blocks)),
     )
 
 
@@ -109,6 +111,20 @@ def _tiles(blocks: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
         shown = block.get("figures", []) if block.get("kind") == "tiles" else []
         keys = [figure_key(figure) for figure in map(_checked, shown) if figure["compared_with"] is None]
         yield from ((key, block.get("titles", {}).get(key, "")) for key in keys)
+
+
+def _findings(blocks: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """What each picture draws, and the keys of its figures."""
+    for block in blocks:
+        if block.get("finding"):
+            found = block["finding"]
+            series = [{name: _drawn(item) for name, item in each.items()} for each in found["series"]]
+            keys = [figure_key(figure) for figure in map(_checked, block.get("figures", []))]
+            yield {**found, "series": series, "figures": keys}
+
+
+def _drawn(item: Any) -> Any:
+    return [_number(number) for number in item] if isinstance(item, list) else item
 
 
 def _checked(figure: dict[str, Any]) -> dict[str, Any]:

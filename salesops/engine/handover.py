@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from salesops import crm
+from salesops import crm, notes
 from salesops.crm import handed, released
 from salesops.engine import plan
 from salesops.report import deal_lists
@@ -32,6 +32,11 @@ def companies(loaded: list[plan.Loaded], place: Path) -> list[plan.Loaded]:
 def environment(place: Path, lists: Path) -> dict[str, str]:
     """What tells a kernel where companies lie, and where to leave its lists of deals."""
     return {handed.FOLDER: str(place), deal_lists.FOLDER: str(lists)}
+
+
+def notes_of(job: plan.Job) -> dict[str, str]:
+    """What tells a kernel where people's notes are and by which name its report is published."""
+    return {notes.FOLDER: str((job.notebook.parents[1] / notes.DEFAULT).resolve()), notes.REPORT: job.name}
 
 
 def _left(each: plan.Loaded, place: Path, left: dict[str, Any]) -> Any:

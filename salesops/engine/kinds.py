@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import date, datetime, time
 from typing import Any, NamedTuple
 
-from salesops.engine import plain_yaml
+from salesops import plain_yaml
 
 _SIMPLE = ("str", "int", "float", "bool", "date", "datetime", "time")
 _COLLECTIONS = ("list", "tuple", "dict")

@@ -117,7 +117,7 @@ def _wanted(out: Path, published: Iterable[Published]) -> dict[str, str]:
     days = {each.day for each in newest.values() if each.period is not None}
     found = {f"{BY_PERIOD}/{day}": day for day in _before(out, days)}
     for page, each in sorted(newest.items()):
-        for ending in publish.ORDER:
+        for ending in (*publish.EXPORTS, *publish.ORDER):
             aim = f"{each.day}/{each.report}{ending}"
             if (out / aim).exists():
                 found[page.removesuffix(".html") + ending] = aim
@@ -175,6 +175,6 @@ def _is_ours(path: Path) -> bool:
     """Whether a run put it there: a link into a dated folder, or a copy of a report's file."""
     if path.is_symlink():
         return bool(re.match(rf"(\.\./)+{_DAY}(/|$)", os.readlink(path).replace(os.sep, "/")))
-    endings = [ending for ending in publish.ORDER if path.name.endswith(ending)]
+    endings = [ending for ending in (*publish.EXPORTS, *publish.ORDER) if path.name.endswith(ending)]
     names = [path.name.removesuffix(ending) for ending in endings]
     return path.is_file() and any((path.parent / f"{name}.run.json").exists() for name in names)

@@ -8,8 +8,9 @@ variant: its own file before that), ``-p NAME=VALUE``, ``-p REPORT.NAME=VALUE``.
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from salesops import plain_yaml
 from salesops.checks import ParameterError, did_you_mean
-from salesops.engine import catalog, kinds, plain_yaml
+from salesops.engine import catalog, kinds
 from salesops.engine.schema import Parameter
 
 _TOP = ("reports", "parameters", "per_report")

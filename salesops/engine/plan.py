@@ -12,7 +12,7 @@ import pandas as pd
 from salesops import crm, words
 from salesops.checks import ParameterError, did_you_mean
 from salesops.crm import reconciliation
-from salesops.engine import catalog, parameters, publish, schema
+from salesops.engine import catalog, exports, parameters, publish, schema
 from salesops.engine.parameters import Value
 from salesops.periods import Period
 
@@ -29,6 +29,7 @@ class Request(NamedTuple):
     parameters: Path | None = None
     assignments: tuple[str, ...] = ()
     for_each: str | None = None
+    wanted: exports.Wanted = exports.Wanted()
 
 
 class Job(NamedTuple):

@@ -13,6 +13,8 @@ from salesops.checks import ParameterError
 
 # The page comes last: a page whose run id is not that of the files beside it is not published yet.
 ORDER = (".ipynb", ".json", ".deals.parquet", ".deals.html", ".run.json", ".html")
+# What is made from the page when asked for; none outlives the page it was made from.
+EXPORTS = (".pdf", ".xlsx", ".pptx", ".eml", ".owner.eml")
 _FAILED = (".failed.ipynb", ".failed.html")
 
 
@@ -66,6 +68,12 @@ def require_one_source(folder: Path, source: str) -> None:
 def into_place(staged: Path, folder: Path, report: str) -> None:
     """Rename a report's files into its dated folder, the page last, and drop what an earlier failure left."""
     folder.mkdir(parents=True, exist_ok=True)
+    is_same = _content(staged / f"{report}.html") == _content(folder / f"{report}.html")
+    for ending in EXPORTS:
+        if (staged / f"{report}{ending}").exists():
+            os.replace(staged / f"{report}{ending}", folder / f"{report}{ending}")
+        elif not is_same:
+            (folder / f"{report}{ending}").unlink(missing_ok=True)
     for ending in ORDER:
         os.replace(staged / f"{report}{ending}", folder / f"{report}{ending}")
     for ending in _FAILED:
@@ -83,6 +91,10 @@ def previous(out: Path, as_of: str, report: str) -> str | None:
     """The latest date before `as_of` that the report is published for."""
     earlier = [path.parent.name for path in out.glob(f"[0-9]*/{report}.html") if path.parent.name < as_of]
     return max(earlier, default=None)
+
+
+def _content(path: Path) -> bytes:
+    return path.read_bytes() if path.is_file() else b""
 
 
 def _document(path: Path) -> dict[str, Any]:

@@ -7,11 +7,12 @@ from typing import Any, NamedTuple
 
 import nbformat
 
-from salesops import words
-from salesops.engine import document, execute, handover, index, pages, plan, publish, record
+from salesops import notes, words
+from salesops.engine import document, execute, exports, handover, index, pages, plan, publish, record
 
 _CODES = {"ParameterError": 2, "DataError": 3}
 _PRECEDENCE = (2, 3, 1, 0)
+_NONE = exports.Wanted()
 
 
 class Made(NamedTuple):
@@ -20,10 +21,13 @@ class Made(NamedTuple):
     report: str
     status: str
     failure: execute.Failure | None = None
+    unmade: tuple[str, ...] = ()  # what was asked for beside the page and could not be made
 
     @property
     def code(self) -> int:
         """The exit code it would give alone."""
+        if self.failure is None and self.unmade:
+            return 1
         return _CODES.get(self.failure.error, 1) if self.failure else 0
 
 
@@ -50,6 +54,8 @@ def run(request: plan.Request, say: Callable[[str], None], *, progress: bool = F
     ParameterError, DataError
         What is found before any kernel starts.
     """
+    exports.require(request.wanted)
+    notes.read(request.root / notes.DEFAULT)  # its faults are told before anything runs
     loaded = plan.load(plan.jobs(request), request.for_each, say)
     plan.require_one_source(loaded, request.out)
     made = []
@@ -57,14 +63,23 @@ def run(request: plan.Request, say: Callable[[str], None], *, progress: bool = F
         loaded = handover.companies(loaded, place)
         for number, each in enumerate(loaded, start=1):
             label = f"{number}/{len(loaded)} {each.job.name}" if progress else None
-            made.append(make(each, staged, request.out / each.folder, place=place, progress=label))
+            out, wanted = request.out / each.folder, request.wanted
+            made.append(make(each, staged, out, place=place, progress=label, wanted=wanted))
             say(_told(made[-1], each, request.out / each.folder))
         for folder in sorted({each.folder for each in loaded}):
             index.write(request.out / folder, staged)
     return exit_code(each.code for each in made)
 
 
-def make(each: plan.Loaded, staged: Path, out: Path, *, place: Path, progress: str | None = None) -> Made:
+def make(
+    each: plan.Loaded,
+    staged: Path,
+    out: Path,
+    *,
+    place: Path,
+    progress: str | None = None,
+    wanted: exports.Wanted = _NONE,
+) -> Made:
     """Execute, collect and publish one report, or keep what there is of it beside the last good one.
 
     Companies that are loaded already lie in `place`.
@@ -73,12 +88,15 @@ def make(each: plan.Loaded, staged: Path, out: Path, *, place: Path, progress: s
     execution = execute.Execution(nbformat.read(each.job.notebook, as_version=4))
     try:
         with words.written_in(each.company.locale), handover.folder() as lists:
-            execution = _executed(each, out, handover.environment(place, lists), progress)
+            told = handover.environment(place, lists) | handover.notes_of(each.job)
+            execution = _executed(each, out, told, progress)
             if execution.failure is None:
                 status = document.write(each, execution.notebook, staged, out, started=started, aside=lists)
+                at = (each.folder / each.as_of / f"{name}.html").as_posix()
+                unmade = exports.write(wanted, staged, name, each.company, at=at)
         if execution.failure is None:
             publish.into_place(staged, folder, name)
-            return Made(name, status)
+            return Made(name, status, unmade=tuple(unmade))
         failure = execution.failure
     except Exception as fault:  # whatever is wrong with one report, the others go on and a page says so
         failure = execute.Failure(type(fault).__name__, str(fault), traceback=traceback.format_exc())
@@ -126,5 +144,6 @@ def _keep_partial(each: plan.Loaded, notebook: Any, failure: execute.Failure, st
 
 def _told(made: Made, each: plan.Loaded, out: Path) -> str:
     if made.failure is None:
-        return f"{made.report}: {made.status}, {out / each.as_of / made.report}.html"
+        said = f"{made.report}: {made.status}, {out / each.as_of / made.report}.html"
+        return "\n  ".join([said, *made.unmade])
     return f"{made.report} failed: {each.job.notebook.name}\n  {made.failure.where}\n  {made.failure.sentence}"

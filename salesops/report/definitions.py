@@ -14,9 +14,13 @@ _GOOD = {"higher": "higher is better", "lower": "lower is better", "none": "neit
 _ACTIONS = {"set_aside": "set aside", "barred": "value not used", "repaired": "repaired", "counted": "counted"}
 
 
-def definitions(*functions: Callable) -> Block:
-    """The definition of each function's metrics: sentence, formula, clock, direction, source."""
-    html = "".join(_definition(function) for function in functions)
+def definitions(*functions: Callable, linked: bool = False) -> Block:
+    """The definition of each function's metrics: sentence, formula, clock, direction, source.
+
+    `linked` where the page itself leads to them, as the cover's key figures do: each then has an address, which costs
+    the page some bytes.
+    """
+    html = "".join(_definition(function, linked) for function in functions)
     return Block("definitions", f'<dl class="so so-definitions">{html}</dl>')
 
 
@@ -44,11 +48,12 @@ def _readable(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def _definition(function: Callable) -> str:
+def _definition(function: Callable, linked: bool) -> str:
     text = inspect.getdoc(function) or ""
     found = metrics.of(function)
     about = _prose(text)[1 if found else 0 :]  # the metric's own definition says the first sentence
-    head = "".join(_entry(metric) for metric in found) or _term(words.label(function.__name__), function.__name__)
+    head = "".join(_entry(metric, linked) for metric in found)
+    head = head or _term(words.label(function.__name__), function.__name__, linked)
     source = _section(text, "References")
     rest = [*about, *([f"Source: {source}"] if source else [])]
     if not found:
@@ -63,7 +68,7 @@ def _folded(title: str, lines: Iterable[str]) -> str:
     return f"<details><summary>{markup.text(title)}</summary>{text}</details>"
 
 
-def _entry(metric: metrics.Metric) -> str:
+def _entry(metric: metrics.Metric, linked: bool) -> str:
     formula = (
         f"{metric.name} = {metric.numerator} ÷ {metric.denominator}; "
         if metric.numerator and metric.denominator
@@ -71,13 +76,14 @@ def _entry(metric: metrics.Metric) -> str:
     )
     facts = f"{formula}unit: {metric.unit.replace('_', ' ')}; clock: {metric.clock}; {_GOOD[metric.good]}."
     return (
-        f"{_term(words.label(metric.name), metric.name)}<dd>{markup.text(metric.definition)}</dd>"
+        f"{_term(words.label(metric.name), metric.name, linked)}<dd>{markup.text(metric.definition)}</dd>"
         f'<dd class="so-facts">{markup.text(facts)}</dd>'
     )
 
 
-def _term(title: str, name: str) -> str:
-    return f"<dt>{markup.text(title)} <code>{markup.text(name)}</code></dt>"
+def _term(title: str, name: str, linked: bool) -> str:
+    place = f' id="def-{markup.attribute(name)}"' if linked else ""
+    return f"<dt{place}>{markup.text(title)} <code>{markup.text(name)}</code></dt>"
 
 
 def _prose(text: str) -> list[str]:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from salesops import checks, metrics, periods, words
+from salesops.notes import Note
 
 Figure = dict[str, object]
 Deals = pd.DataFrame | Mapping[str, pd.DataFrame] | None
@@ -32,6 +33,8 @@ class Scope:
         Field to reason, for fields too faulty to use.
     as_of, calendar
         How labels of other periods become dates.
+    notes
+        What people wrote about figures of the page.
     """
 
     period: periods.Period | None = None
@@ -40,6 +43,7 @@ class Scope:
     withheld: Mapping[str, str] = field(default_factory=dict)
     as_of: date | None = None
     calendar: periods.Calendar = field(default_factory=periods.Calendar)
+    notes: tuple[Note, ...] = ()
 
     def over(self, period: periods.Period | None) -> "Scope":
         """The same scope over another period."""

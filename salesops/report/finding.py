@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from salesops import words
-from salesops.report import drawing, figures, markup, tables
+from salesops.report import chart_data, drawing, figures, markup, tables
 from salesops.report.block import Block
 from salesops.report.figures import Scope
 
@@ -29,7 +29,9 @@ class Finding:
     def drawn(self, axes: Axes, alt: str) -> Block:
         """The picture under its finding; call inside its canvas."""
         mark = hashlib.sha256(f"{self.title}{alt}{self.frame.to_csv()}".encode()).hexdigest()[:8]
-        return self._framed(drawing.svg(axes, name=f"so-{mark}", alt=alt))
+        framed = self._framed(drawing.svg(axes, name=f"so-{mark}", alt=alt))
+        drawn = {"title": self.title.removesuffix("."), **chart_data.of(self.frame, self.units, self.names)}
+        return replace(framed, facts=framed.facts | {"finding": drawn})
 
     def is_undrawn(self, column: str) -> bool:
         """Whether a picture would be empty or may not be shown."""

@@ -1,14 +1,15 @@
 """The page a notebook reads aloud: one object that carries what every figure shares."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import wraps
 from types import SimpleNamespace
 
 import pandas as pd
 
-from salesops import checks, words
+from salesops import checks, notes, words
 from salesops.periods import Period
-from salesops.report import charts, definitions, figures, markup, tables, tiles
+from salesops.report import charts, cover, definitions, figures, markup, remarks, tables, tiles
 from salesops.report.block import Block
 from salesops.report.style import block_css
 
@@ -40,7 +41,9 @@ class Page:
             withheld=dict(company.withheld),
             as_of=company.as_of,
             calendar=company.calendar,
+            notes=notes.of_page(self.report, company),
         )
+        self._told: dict[str, list[notes.Note]] = {"tiles": [], "tables": []}
 
     @property
     def chart(self) -> SimpleNamespace:
@@ -54,7 +57,9 @@ class Page:
 
         return drawn
 
-    def headline(self, sentences: Iterable[str], *, of: Iterable[pd.DataFrame] = ()) -> Block:
+    def headline(
+        self, sentences: Iterable[str], *, of: Iterable[pd.DataFrame] = (), quoting: Sequence[Mapping] = ()
+    ) -> Block:
         """What matters most, most important first; at most six sentences, none of a person who may not be shown.
 
         Parameters
@@ -63,17 +68,32 @@ class Page:
             Plain text; empty ones are passed over.
         of
             The frames behind them that no table or tile of the page shows: every number said is in the figures file.
+        quoting
+            Figures files of the reports whose sentences these are.
         """
         said = [sentence for sentence in sentences if sentence and not self.company.hides(sentence)]
         if len(said) > MAX_HEADLINES:
             raise checks.ParameterError(f"headline: {len(said)} sentences. Keep the {MAX_HEADLINES} that matter most.")
         items = "".join(f"<li>{markup.text(sentence)}</li>" for sentence in said)
-        made = [one for frame in of for one in figures.of(frame, self.scope)]
+        made = self.figures_of(of)
+        made += cover.quoted(said, quoting, known=made, currency=self.scope.currency) if quoting else []
         return Block("headline", f'<ul class="so so-headline">{items}</ul>', {"headlines": said, "figures": made})
+
+    def figures_of(self, frames: Iterable[pd.DataFrame]) -> list[figures.Figure]:
+        """What the figures file lists of some frames."""
+        return [one for frame in frames for one in figures.of(frame, self.scope)]
+
+    def scorecard(self, card: pd.DataFrame, **options: object) -> Block:
+        """Key figures beside their usual range; see `report.cover.scorecard` for the options."""
+        return self._allowed(cover.scorecard(card, scope=self.scope, **options), str(options.get("caption", "")))
+
+    def contents(self, listed: pd.DataFrame) -> Block:
+        """The other reports as links, each with the first thing it says."""
+        return self._allowed(cover.contents(listed), "The other reports")
 
     def tiles(self, items: Iterable[tiles.Tile]) -> Block:
         """Tiles side by side; make each with `report.tile`."""
-        return self._allowed(tiles.tiles(items, self.scope), "The tiles")
+        return self._noted(self._allowed(tiles.tiles(items, self.scope), "The tiles"), "tiles")
 
     def table(self, frame: pd.DataFrame, *, caption: str, **options: object) -> Block:
         """A tidy frame as a table; see `report.tables.table` for the options.
@@ -85,7 +105,15 @@ class Page:
             frame = frame.drop(columns=people)
             if "shown" in options:
                 options["shown"] = [name for name in options["shown"] if name not in people]
-        return self._allowed(tables.table(frame, caption=caption, scope=self.scope, **options), caption)
+        scope = replace(self.scope, notes=tuple(note for note in self.scope.notes if note not in self._told["tiles"]))
+        block = self._allowed(tables.table(frame, caption=caption, scope=scope, **options), caption)
+        return self._noted(block, "tables")
+
+    def _noted(self, block: Block, where: str) -> Block:
+        """The block; which notes it shows is kept, so that none is told twice or nowhere."""
+        told = [(each["about"], each["text"]) for each in block.facts.get("notes", ())]
+        self._told[where] += [note for note in self.scope.notes if (notes.about(note), note.text) in told]
+        return block
 
     def _allowed(self, block: Block, said: str) -> Block:
         """The block; where people may not be shown and it shows one, a line in its place."""
@@ -151,14 +179,17 @@ class Page:
         table, _, column = name.partition(".")
         return self.company.has_column(table, column) if column else self.company.has(table)
 
-    def definitions(self, *functions: Callable) -> Block:
+    def definitions(self, *functions: Callable, linked: bool = False) -> Block:
         """What the report's words mean, from the docstrings of its functions."""
-        return definitions.definitions(*functions)
+        return definitions.definitions(*functions, linked=linked)
 
     def exclusions(self) -> Block:
         """What was set aside, repaired or withheld, and why."""
         company = self.company
-        return definitions.exclusions(company.exclusions, company.notes, company.withheld)
+        block = definitions.exclusions(company.exclusions, company.notes, company.withheld)
+        told = self._told["tiles"] + self._told["tables"]
+        left = remarks.elsewhere(note for note in self.scope.notes if note not in told)
+        return replace(block, html=f"{block.html}{left}")
 
     def method(self, text: str) -> Block:
         """Method and limits, one paragraph for each blank line."""

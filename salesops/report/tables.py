@@ -8,12 +8,12 @@ from urllib.parse import quote
 import pandas as pd
 
 from salesops import checks, metrics, words
-from salesops.report import deal_lists, figures, markup
+from salesops.report import deal_lists, figures, markup, remarks
 from salesops.report.block import Block
 from salesops.report.figures import UNSCOPED, Deals, Scope
 
 MAX_ROWS = 12
-MAX_CSV = 120  # rows of a CSV inside the page, which is opened on a phone
+MAX_CSV = 50  # rows of a CSV inside the page, which is opened on a phone
 _BAR = 72  # pixels of the longest bar of a cell
 _DECIMALS = {"amount": 2, "amount_per_day": 2, "days": 2, "hours": 2}  # of a CSV; of shares and ratios four
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -50,7 +50,7 @@ def table(
     min_n
         A row with a smaller ``n`` is marked "few deals".
     csv
-        Offer the rows, up to 120, as CSV where not all are shown.
+        Offer the rows, up to 50, as CSV where not all are shown.
     limit
         Rows shown: twelve in a finding.
     by, label
@@ -74,8 +74,12 @@ def table(
     layout = Layout(frame, scope, min_n, dict(units or {}), dict(names or {}), shown, bars)
     checks.require_columns(frame, layout.barred)
     keys = _row_keys(frame, made, linked)
+    noted = _noted(layout, made, limit)
+    layout.noted = set(noted)
     html = grid(layout, caption, keys, limit) + (_download(layout, caption) if csv and len(frame) > limit else "")
-    return Block("table", f'<div class="so so-table">{html}</div>', {"figures": made, "deals": linked})
+    html += remarks.under_table(noted.values(), scope)
+    facts = {"figures": made, "deals": linked} | remarks.facts((one, scope) for one in noted.values())
+    return Block("table", f'<div class="so so-table">{html}</div>', facts)
 
 
 class Layout:
@@ -92,6 +96,7 @@ class Layout:
         bars: Iterable[str] = (),
     ):
         self.barred = list(bars)
+        self.noted: set[tuple[int, str]] = set()
         self.frame, self.scope, self.min_n, self.names = frame, scope, min_n, names
         self.asked = list(shown or [])
         self.shown = self.asked or [column for column in frame.columns if not _is_folded(column, frame)]
@@ -206,6 +211,7 @@ def _row(layout: Layout, position: int, row: Mapping[str, object], keys: Mapping
     cells = []
     for place, column in enumerate(layout.shown):
         shown = markup.deals_link(keys.get((position, column)), markup.text(layout.cell(row, column)))
+        shown = remarks.MARK + shown if (position, column) in layout.noted else shown
         if place == 0 and not layout.is_number(column):
             tag = ' <span class="so-few">few deals</span>' if is_few else ""
             cells.append(f'<th scope="row">{shown}{tag}</th>')
@@ -217,9 +223,20 @@ def _row(layout: Layout, position: int, row: Mapping[str, object], keys: Mapping
 
 
 def _row_keys(frame: pd.DataFrame, made: list[figures.Figure], linked: Mapping) -> dict[tuple[int, str], str]:
-    places = [(position, column) for position in range(len(frame)) for column in figures.columns(frame).metrics]
-    named = {place: figures.figure_key(one) for place, one in zip(places, made, strict=True)}
+    named = {place: figures.figure_key(one) for place, one in zip(_places(frame), made, strict=True)}
     return {place: key for place, key in named.items() if key in linked}
+
+
+def _noted(layout: Layout, made: list[figures.Figure], limit: int) -> dict[tuple[int, str], figures.Figure]:
+    """The figures a reader sees in the table that somebody wrote about, by where they stand."""
+    if not layout.scope.notes:
+        return {}
+    seen = {(at, column): one for (at, column), one in zip(_places(layout.frame), made, strict=True) if at < limit}
+    return {place: one for place, one in seen.items() if place[1] in layout.shown and remarks.of(one, layout.scope)}
+
+
+def _places(frame: pd.DataFrame) -> list[tuple[int, str]]:
+    return [(position, column) for position in range(len(frame)) for column in figures.columns(frame).metrics]
 
 
 def _notes(layout: Layout, limit: int) -> list[str]:

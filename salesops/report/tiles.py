@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from salesops import checks, metrics, periods, words
-from salesops.report import changes, deal_lists, figures, markup
+from salesops.report import changes, deal_lists, figures, markup, remarks
 from salesops.report.block import Block
 from salesops.report.figures import UNSCOPED, Deals, Scope
 
@@ -24,6 +24,8 @@ class Tile:
     trend: pd.Series | None = None
     deals: Deals = None
     min_n: int = checks.MIN_N
+    period: periods.Period | None = None
+    note: str = ""
 
 
 def tile(
@@ -37,6 +39,8 @@ def tile(
     trend: pd.Series | None = None,
     deals: Deals = None,
     min_n: int = checks.MIN_N,
+    period: periods.Period | None = None,
+    note: str = "",
 ) -> Tile:
     """A tile to hand to `Page.tiles`.
 
@@ -58,24 +62,37 @@ def tile(
         Rows with ``opportunity_id``.
     min_n
         A smaller ``n`` is said.
+    period
+        What the figure is of, where that is not the page's period.
+    note
+        One more line, in words.
     """
     if metrics.split(column) is None:
         known = list(metrics.registry())
         raise checks.ParameterError(f"tile: '{column}' is not a metric.{checks.did_you_mean(column, known)}")
     row = _row(frame, column) or {column: None}
     aim = {column: target} if isinstance(target, int | float) else _row(target, column)
-    return Tile(title, row, column, _row(prior, column), _row(prior_year, column), aim, trend, deals, min_n)
+    bases = (_row(prior, column), _row(prior_year, column), aim)
+    return Tile(title, row, column, *bases, trend, deals, min_n, period, note)
 
 
 def tiles(items: Iterable[Tile], scope: Scope = UNSCOPED) -> Block:
     """Tiles side by side, with their figures."""
     items = list(items)
-    made = [one for item in items for one in _figures(item, scope)]
-    linked = {key: ids for item in items for key, ids in _deals(item, scope).items()}
-    html = "".join(_drawn(item, scope, linked) for item in items)
-    titles = {figures.figure_key(figures.figure(item.row, item.column, scope)): item.title for item in items}
+    made = [one for item in items for one in _figures(item, _over(item, scope))]
+    linked = {key: ids for item in items for key, ids in _deals(item, _over(item, scope)).items()}
+    html = "".join(_drawn(item, _over(item, scope), linked) for item in items)
+    titles = {
+        figures.figure_key(figures.figure(item.row, item.column, _over(item, scope))): item.title for item in items
+    }
+    overs = [(_over(item, scope), item) for item in items]
     facts = {"figures": made, "deals": linked, "titles": titles}
+    facts |= remarks.facts((own, over) for over, item in overs for own in _figures(item, over))
     return Block("tiles", f'<ul class="so so-tiles">{html}</ul>', facts)
+
+
+def _over(item: Tile, scope: Scope) -> Scope:
+    return scope.over(item.period) if item.period else scope
 
 
 def _figures(item: Tile, scope: Scope) -> list[figures.Figure]:
@@ -125,13 +142,13 @@ def _drawn(item: Tile, scope: Scope, linked: dict) -> str:
     reason = figures.withheld(item.column, scope)
     shown = markup.text(words.value(own["value"], own["unit"], currency=scope.currency, compact=True))
     value = "withheld" if reason else markup.deals_link(key if key in linked else None, shown)
-    lines = [reason] if reason else [_basis(item, own, scope), *_comparisons(item, own, scope)]
+    lines = [reason] if reason else [_basis(item, own, scope), *_comparisons(item, own, scope), item.note]
     small = "".join(f"<p>{markup.text(line)}</p>" for line in lines if line)
     line = "" if reason else sparkline(item.trend, own["unit"], scope)
     return (
         f'<li class="so-tile"><p class="so-tile-title">{markup.text(item.title)}</p>'
         f'<p class="so-tile-value">{value}</p>{line}'
-        f'<div class="so-tile-notes">{small}</div></li>'
+        f'<div class="so-tile-notes">{small}</div>{remarks.under_tile(own, scope)}</li>'
     )
 
 
