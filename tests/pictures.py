@@ -15,7 +15,7 @@ FOLDER = ROOT / "docs" / "pictures"
 SCREEN = {"width": 1200, "height": 900}
 WIDTH = 800  # of a picture
 COLOURS = 64  # a page has few: text, a colour, greys
-LARGEST, LARGEST_TOGETHER = 60_000, 500_000  # bytes
+LARGEST, LARGEST_TOGETHER = 60_000, 600_000  # bytes
 
 
 def made(folder: Path) -> Path:
