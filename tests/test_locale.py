@@ -4,6 +4,7 @@ import ast
 import html
 import re
 from datetime import date
+from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import unquote
 
@@ -127,7 +128,7 @@ def test_a_wrong_direction_is_found_in_the_locale():
 def test_a_report_is_made_in_its_company_s_locale(tmp_path, monkeypatch):
     nbformat.write(nbformat.v4.new_notebook(), tmp_path / "toy.ipynb")
     job = SimpleNamespace(name="toy", notebook=tmp_path / "toy.ipynb")
-    each = SimpleNamespace(job=job, as_of="2026-09-30", company=SimpleNamespace(locale="de"))
+    each = SimpleNamespace(job=job, as_of="2026-09-30", company=SimpleNamespace(locale="de"), folder=Path())
     seen = []
     monkeypatch.setattr(run, "_executed", lambda *_: execute.Execution(nbformat.v4.new_notebook()))
     monkeypatch.setattr(document, "write", lambda *_, **__: seen.append(words.count(1234)) or "ok")

@@ -24,6 +24,7 @@ from salesops import (
     before_after,
     bookings_ahead,
     bottlenecks,
+    changes_told,
     competition,
     conversion_trend,
     data_quality,
@@ -31,6 +32,7 @@ from salesops import (
     deals_to_come,
     deciding_deals,
     driver_findings,
+    executive_summary,
     flow,
     forecast,
     forecast_choice,
@@ -52,6 +54,7 @@ from salesops import (
     top_bottom,
     velocity,
     waterfall_findings,
+    what_changed,
     win_loss,
     win_rates,
     words,
@@ -437,6 +440,34 @@ EACH = [
 @pytest.mark.parametrize(("form", "make"), EACH)
 def test_each_form_reads_as_it_is(form, make):
     assert said(form, make()) == ""
+
+
+def test_what_forbids_a_comparison_is_told_apart_from_what_does_not():
+    columns = ["what", "name", "was", "became", "is_break"]
+    unknown, code = ([(what, "", "", "", what != "code")] for what in (what_changed.UNKNOWN, "code"))
+    tables = [pd.DataFrame(rows, columns=columns) for rows in (unknown, code, [])]
+    told = [changes_told.break_sentences(table, as_of="2026-06-30") for table in tables]
+    assert told == [
+        ["The report of 30 June 2026 does not say how it was made; nothing is compared with it, in case its "
+         "definitions were others."],
+        ["Since the report of 30 June 2026 the code of salesops changed; every definition is the same."],
+        [],
+    ]  # fmt: skip
+
+
+def test_a_forecast_that_was_passed_or_met_is_scored_as_such():
+    row = {"period": "2026Q3", "said_amount": 4.2e6, "said_least": 3.6e6, "said_most": 4.9e6, "level": 0.8,
+           "became": 5.1e6, "is_inside": False, "currency": "USD"}  # fmt: skip
+    passed, met = changes_told.scored_sentences(
+        pd.DataFrame([row, row | {"became": 4.2e6, "is_inside": True}]), as_of="2026-07-31"
+    )
+    assert passed.endswith("it became $5.1M, outside the 80 % range of $3.6M to $4.9M and 21 % more than said.")
+    assert met.endswith("it became $4.2M, inside the 80 % range of $3.6M to $4.9M and as said.")
+
+
+def test_decisions_are_a_paragraph_each_and_none_is_said():
+    assert executive_summary.decided_sentence(["A.", "B."]) == "A.\n\nB."
+    assert executive_summary.decided_sentence([]).startswith("No decision is on record.")
 
 
 def test_every_sentence_is_driven_in_more_than_one_form():
