@@ -68,6 +68,18 @@ def forecast_record(tested: pd.DataFrame, *, model: str) -> pd.DataFrame:
                   "week_error_rate"]]  # fmt: skip
 
 
+def nearest_week(weeks: Sequence[int], case: Case) -> int:
+    """The week of the backtest that is nearest to a case's own, the earlier of two.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> nearest_week([1, 5, 9], SimpleNamespace(week=2)), nearest_week([9, 5], SimpleNamespace(week=7))
+    (1, 5)
+    """
+    return min(sorted(weeks), key=lambda week: abs(week - case.week))
+
+
 def record_sentence(record: pd.DataFrame, *, week: int, currency: str = "") -> str:
     """On which side the forecasts of one week fell, the latest of them, and how often what came was in their range.
 
@@ -84,24 +96,23 @@ def record_sentence(record: pd.DataFrame, *, week: int, currency: str = "") -> s
     ...     "week_forecast_amount_low": 80.0, "week_forecast_amount_high": 125.0,
     ...     "quarter_bookings_amount": [100.0, 130.0, 100.0], "period": ["2026Q1", "2026Q2", "2026Q3"]})
     >>> record_sentence(record, week=5, currency="USD")  # doctest: +NORMALIZE_WHITESPACE
-    'Forecasts made at week 5 were too high in 2 of 3 quarters and too low in 1: for 2026Q3 $120 was forecast and $100
-    booked. Bookings lay within the range in 2 of 3, where four of five should.'
+    'Forecasts made as week 5 of a quarter began were too high in 2 of 3 quarters and too low in 1: for 2026Q3 $120 was
+    forecast and $100 booked. Bookings lay within the range of the forecast in 2 of 3, where four of five should.'
     >>> record_sentence(record, week=9)
-    'No past quarter was forecast at week 9.'
+    'No past quarter was forecast as its week 9 began.'
     """
     mine = record[record["week"].eq(week)]
     n = len(mine)
     if not n:
-        return f"No past quarter was forecast at week {week}."
+        return f"No past quarter was forecast as its week {week} began."
     said, came = mine["week_forecast_amount"], mine["quarter_bookings_amount"]
     high, low = int((said > came).sum()), int((said < came).sum())
     of = "the one quarter" if n == 1 else f"{n} quarters"
     sides = _sides(high, low, n, of)
     latest = mine.iloc[-1]
     told, booked = (words.amount(each, currency, compact=True) for each in (said.iloc[-1], came.iloc[-1]))
-    made = (
-        f"Forecasts made at week {week} were {sides}: for {latest['period']} {told} was forecast and {booked} booked."
-    )
+    came_to = f"for {latest['period']} {told} was forecast and {booked} booked"
+    made = f"Forecasts made as week {week} of a quarter began were {sides}: {came_to}."
     limits = mine["week_forecast_amount_low"], mine["week_forecast_amount_high"]
     known = np.isfinite(inside := accuracy.is_covered(came, *limits))
     if not known.any():
@@ -109,8 +120,9 @@ def record_sentence(record: pd.DataFrame, *, week: int, currency: str = "") -> s
     hits, total = int(inside[known].sum()), int(known.sum())
     held = f"in {hits} of {total}" if hits else f"in none of {total}"
     if total == 1:
-        return f"{made} Bookings {'lay' if hits else 'did not lie'} within the range, as four of five should."
-    return f"{made} Bookings lay within the range {held}, where four of five should."
+        lay = "lay" if hits else "did not lie"
+        return f"{made} Bookings {lay} within the range of the forecast, as four of five should."
+    return f"{made} Bookings lay within the range of the forecast {held}, where four of five should."
 
 
 def people_lean(

@@ -20,7 +20,7 @@ def achievement_sentence(achievement: pd.DataFrame) -> str:
     --------
     >>> table = pd.DataFrame({"reps": ["all", "ramped", "ramping"], "n": [33, 31, 2], "n_achieved": [20, 20, 0]})
     >>> achievement_sentence(table)
-    '20 of 33 reps with a quota reached it: 20 of 31 fully ramped, none of 2 still ramping.'
+    '20 of 33 reps with a quota reached it: 20 of the 31 fully ramped, none of the 2 still ramping.'
     >>> achievement_sentence(table.assign(n=[31, 31, 0], n_achieved=[31, 31, 0]))
     'All 31 reps with a quota reached it; all of them are fully ramped.'
     >>> achievement_sentence(table.assign(n=0, n_achieved=0))
@@ -32,8 +32,17 @@ def achievement_sentence(achievement: pd.DataFrame) -> str:
     said = _of(reached["all"], n["all"], "with a quota")
     if not n["ramping"]:
         return f"{said}; all of them are fully ramped." if n["ramped"] == n["all"] else f"{said}."
-    ramped = f"{_number(reached['ramped'])} of {n['ramped']} fully ramped, " if n["ramped"] else ""
-    return f"{said}: {ramped}{_number(reached['ramping'])} of {n['ramping']} still ramping."
+    parts = [_part(reached[name], n[name], what) for name, what in _RAMPS.items() if n[name]]
+    return f"{said}: {', '.join(parts)}."
+
+
+_RAMPS = {"ramped": "fully ramped", "ramping": "still ramping"}
+
+
+def _part(reached: int, n: int, what: str) -> str:
+    if n == 1:
+        return f"the one {what} did{'' if reached else ' not'}"
+    return f"{_number(reached)} of the {n} {what}"
 
 
 def distribution_sentence(bands: pd.DataFrame, quartiles: pd.DataFrame, *, brief: bool = False) -> str:
@@ -53,7 +62,7 @@ def distribution_sentence(bands: pd.DataFrame, quartiles: pd.DataFrame, *, brief
     'The middle half of 30 reps won between 61 % and 130 % of quota; 12 reached it, 6 came within a fifth of it and
     12 stayed further below.'
     >>> distribution_sentence(bands, quartiles, brief=True)
-    'Of 30 reps with a quota 12 reached it and 12 stayed more than a fifth below'
+    'Of 30 reps with a quota 12 reached it, 12 missed by over a fifth'
     >>> distribution_sentence(bands.assign(n=5, n_in_band=[5, 0, 0]), quartiles.assign(n=5))
     'Of 5 reps with a quota 5 reached it, none came within a fifth of it and none stayed further below.'
     """
@@ -63,7 +72,7 @@ def distribution_sentence(bands: pd.DataFrame, quartiles: pd.DataFrame, *, brief
     reached, near, below = (_number(count) for count in bands["n_in_band"])
     if brief:
         of = f"Of {n} {'rep' if n == 1 else 'reps'} with a quota"
-        return f"{of} {reached} reached it and {below} stayed more than a fifth below"
+        return f"{of} {reached} reached it, {below} missed by over a fifth"
     counts = f"{reached} reached it, {near} came within a fifth of it and {below} stayed further below"
     if n < checks.MIN_N:
         return f"Of {n} {'rep' if n == 1 else 'reps'} with a quota {counts}."

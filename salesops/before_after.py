@@ -45,7 +45,7 @@ def cases(
     as_of
         Last day used.
     days
-        Time each deal has to be won.
+        Time each deal has to be won; 0 is the day itself, for a clock that starts as a deal ends.
     start
         Column with the moment its clock starts, e.g. ``"qualified_date"``.
     group
@@ -77,8 +77,8 @@ def cases(
     ['before', 'across', 'after', 'too young']
     """
     checks.require_columns(opportunities, [start, cluster])
-    if days < 1:
-        raise checks.ParameterError(f"before_after: days is {days}. Give the days a deal has to be won, 1 or more.")
+    if days < 0:
+        raise checks.ParameterError(f"before_after: days is {days}. Give the days a deal has to be won, 0 or more.")
     if change_date is not None and change_date > as_of:
         raise checks.ParameterError(
             f"change_date: {change_date} is after the data's last day {as_of}. Give a day on which it had begun."

@@ -408,8 +408,7 @@ def _gain(name: str, worth, drawn, gaps: tuple[np.ndarray, ...], confidence: flo
 
 
 def _named(row: pd.Series, currency: str) -> str:
-    own, best = (words.rate(row[f"{name}_conversion_rate"]) for name in ("current", "comparator"))
-    more = words.points(row["comparator_gap"])
+    own, best, more = words.ends(row["current_conversion_rate"], row["comparator_conversion_rate"])
     limits = words.interval(row["comparator_gap_low"], row["comparator_gap_high"], "points").replace("+", "")
     where = f"{words.label(row['dimension']).lower()} {row['comparator']}"
     worth, unit = ("gain_count", "count") if words.is_missing(row["gain_amount"]) else ("gain_amount", "amount")

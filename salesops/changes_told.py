@@ -352,7 +352,7 @@ def _both(row: Mapping[str, Any]) -> tuple[str, str]:
     values = [row["was_value"], row["value"]]
     told = [words.value(value, row["unit"], currency=row["currency"], compact=True) for value in values]
     scale, tail = (
-        (100, " %") if row["unit"] == "rate" else (1, f" {row['currency']}" if row["unit"] == "amount" else "")
+        (100, " %") if row["unit"] == "rate" else (1, f" {row['currency']}" if "amount" in row["unit"] else "")
     )
     for decimals in range(1, 7):
         if told[0] != told[1]:

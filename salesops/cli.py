@@ -207,15 +207,15 @@ def _reconcile(options: argparse.Namespace) -> int:
 
 
 def _explained(fault: Exception, with_traceback: bool) -> int:
-    from salesops.checks import DataError, ParameterError
+    from salesops.checks import DataError, ParameterError, SalesopsError
 
     if with_traceback:
         import traceback
 
         traceback.print_exception(fault)
-    if isinstance(fault, (ParameterError, DataError)):
+    if isinstance(fault, SalesopsError):  # its words are for the person, and say what to do
         _say(str(fault))
-        return 2 if isinstance(fault, ParameterError) else 3
+        return 2 if isinstance(fault, ParameterError) else 3 if isinstance(fault, DataError) else 1
     _say(f"salesops: unexpected {type(fault).__name__}: {fault}. Run again with --traceback to see where.")
     return 1
 

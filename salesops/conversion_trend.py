@@ -201,7 +201,8 @@ def conversion_slopes(entered: pd.DataFrame, *, periods: Sequence[Period], confi
     found = [_slope(pieces.get(number, rows.iloc[:0]), periods, confidence) for number in stages["stage_number"]]
     table = stages[_KEYS].join(pd.DataFrame(found, columns=_SLOPE))
     named = (table["conversion_slope_low"] > 0) | (table["conversion_slope_high"] < 0)
-    return table.assign(is_named=named)
+    # Whole days: what a trend is within is a key of its figures, so that its sentence finds it there.
+    return table.assign(within_days=table["within_days"].astype("Int64"), is_named=named)
 
 
 def last_two(entered: pd.DataFrame, *, periods: Sequence[Period], length: int = 4) -> tuple[Period, Period]:
@@ -229,7 +230,9 @@ def known_in(entered: pd.DataFrame, period: Period) -> pd.DataFrame:
     return entered[entered["is_known"] & period.contains(entered["entered_at"])]
 
 
-def sentence(slopes: pd.DataFrame, *, each: str = "quarter", min_n: int = checks.MIN_N, to: str = "next") -> str:
+def sentence(
+    slopes: pd.DataFrame, *, each: str = "quarter", min_n: int = checks.MIN_N, to: str = "next", brief: bool = False
+) -> str:
     """Where conversion has risen or fallen, named only beyond chance.
 
     Parameters
@@ -242,6 +245,8 @@ def sentence(slopes: pd.DataFrame, *, each: str = "quarter", min_n: int = checks
         Fewest entries of a stage.
     to
         As for `entries`.
+    brief
+        The largest move alone, as the title of a chart.
 
     Examples
     --------
@@ -253,18 +258,24 @@ def sentence(slopes: pd.DataFrame, *, each: str = "quarter", min_n: int = checks
     >>> sentence(slopes)
     'From 2024Q4 to 2026Q3 the share of deals that got beyond Talk within 10 days rose by 2 points a quarter \
 (likely between 1 and 3); at the other stage there is no clear trend.'
+    >>> sentence(slopes, brief=True)
+    'Beyond Talk within 10 days: up 2 points a quarter'
     >>> sentence(slopes.tail(1))
     'There is no clear trend in the share of deals that got beyond Offer within 20 days.'
     """
     known = slopes[(slopes["n"] >= min_n) & slopes["conversion_slope"].notna()]
+    if known.empty and brief:
+        return "Too few deals to tell whether conversion rises or falls"
     if known.empty:
         return "Too few deals have had the time to tell whether conversion rises or falls."
     clear = known[known["is_named"]].sort_values("conversion_slope", key=abs, ascending=False, kind="stable")
     names_pipeline = known["pipeline"].nunique(dropna=False) > 1
     if clear.empty:
         every = "the share of deals won, in any pipeline" if to == "won" else "the conversion of any stage"
-        only = _what(known.iloc[0], to, names_pipeline) if len(known) == 1 else every
+        only = _what(known.iloc[0], to, names_pipeline) if len(known) == 1 and not brief else every
         return f"There is no clear trend in {only}."
+    if brief:
+        return _brief(clear.iloc[0], each, to, names_pipeline)
     told = [_slope_words(row, each, to, names_pipeline) for _, row in clear.iterrows()]
     n = len(known) - len(clear)
     rest = "" if not n else f"; at the other {'stage' if n == 1 else f'{n} stages'} there is no clear trend"
@@ -349,6 +360,13 @@ def _slope_words(row: pd.Series, each: str, to: str, names_pipeline: bool) -> st
     what = _what(row, to, names_pipeline)
     span = f"From {row['first_cohort']} to {row['last_cohort']}"
     return f"{span} {what} {verb} by {words.points(abs(slope))} a {each}{inside}"
+
+
+def _brief(row: pd.Series, each: str, to: str, names_pipeline: bool) -> str:
+    where = f" of {words.group(row['pipeline'])}" if names_pipeline else ""
+    what = f"Won, of those that entered {row['stage']}{where}," if to == "won" else f"Beyond {row['stage']}{where}"
+    moved = f"{'up' if row['conversion_slope'] > 0 else 'down'} {words.points(abs(row['conversion_slope']))}"
+    return f"{what} within {words.duration(row['within_days'])}: {moved} a {each}"
 
 
 def _lowered(text: str) -> str:

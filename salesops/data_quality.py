@@ -392,18 +392,19 @@ def trend_sentence(course: pd.DataFrame, rule: str = PAST_DUE, *, min_n: int = c
     >>> trend_sentence(table)
     'Open deals past their close date: down 25 points since 2025Q3 (30 % to 5 %).'
     >>> trend_sentence(table[:1])
-    'Too few open deals in the past to say whether the share past its close date changes.'
+    'Too few past open deals to say whether the share past its close date changes.'
     """
-    found = course[course["rule"] == rule]
-    rows = found[found["n"] >= min_n]
+    rows = (found := course[course["rule"] == rule])[found["n"] >= min_n]
     if found.empty:
         return ""
     if len(rows) < 2:
-        return "Too few open deals in the past to say whether the share past its close date changes."
+        return "Too few past open deals to say whether the share past its close date changes."
     first, last = rows.iloc[0], rows.iloc[-1]
     _, low, high = proportions.difference_interval(last["faulty_count"], last["n"], first["faulty_count"], first["n"])
+    if not first["faulty_count"] and not last["faulty_count"]:
+        return f"No open deal is past its close date, and none was at the end of {first['period']}."
     change = words.change(last["quarter_fault_rate"], first["quarter_fault_rate"], "rate", low=low, high=high)
-    span = f"{words.rate(first['quarter_fault_rate'])} to {words.rate(last['quarter_fault_rate'])}"
+    span = " to ".join(words.ends(first["quarter_fault_rate"], last["quarter_fault_rate"])[:2])
     return f"Open deals past their close date: {change} since {first['period']} ({span})."
 
 

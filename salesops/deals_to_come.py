@@ -109,8 +109,8 @@ def expected_sentence(table: pd.DataFrame, period: Period) -> str:
     >>> q3 = quarter(date(2026, 8, 1))
     >>> expected_sentence(table, q3)
     'About 121 deals are expected to be created by the end of 2026Q3, in four of five cases between 104 and 137: \
-about 82 without a lead, about 30 of leads yet to arrive and about 9 of the 155 leads open now. About 57 leads are \
-expected to be qualified by then.'
+about 82 without a lead, about 30 of leads yet to arrive and about 9 of the 155 leads open now, whenever they \
+arrived. About 57 leads are expected to be qualified by then.'
     >>> expected_sentence(table.iloc[:0], q3)
     'No leads are known: the deals to be created by the end of 2026Q3 are expected as they came of late.'
     """
@@ -121,7 +121,8 @@ expected to be qualified by then.'
     here, arriving, other, total = (rows.loc[part, "expected_deal_count"] for part in (*_PARTS, "all"))
     n = rows.loc["leads here", "n"]
     leads = "as no lead is" if n == 0 else "of the one lead" if n == 1 else f"of the {words.count(n)} leads"
-    now = f"none {leads} open now" if n == 0 else f"{_bare(here)} {leads} open now"
+    arrived = f"open now, whenever {'it' if n == 1 else 'they'} arrived"
+    now = f"none {leads} open now" if n == 0 else f"{_bare(here)} {leads} {arrived}"
     ends = (rows.loc["all", f"expected_deal_count{end}"] for end in ("_low", "_high"))
     likely = words.interval(*ends, "count", level=LEVEL)
     first = f"{_about(total, 'deal').capitalize()} expected to be created {by}, {likely}"

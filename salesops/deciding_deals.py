@@ -101,8 +101,9 @@ def deal_list(
 
 
 def deal_sentence(
-    deals: pd.DataFrame, *, target: float | None = None, wanted: float = WANTED, currency: str = ""
-) -> str:
+    deals: pd.DataFrame, *, target: float | None = None, wanted: float = WANTED, currency: str = "",
+    names: pd.Series | None = None,
+) -> str:  # fmt: skip
     """How much hangs on few deals, and which must be won for the target.
 
     Parameters
@@ -111,6 +112,8 @@ def deal_sentence(
         Of `deal_list`.
     target, wanted
         The same as for it.
+    names
+        What the deals are called, by their ids.
 
     Examples
     --------
@@ -118,8 +121,8 @@ def deal_sentence(
     ...     "quarter_win_probability": [0.3, 0.2, 0.1], "deal_swing_amount": [140.0, 120.0, 90.0],
     ...     "is_must_win": pd.array([True, True, False], dtype="boolean")})
     >>> deal_sentence(deals, target=500.0, currency="USD")  # doctest: +NORMALIZE_WHITESPACE
-    'It would take 2 of the 3 open deals, all won, to bring the chance of the target of $500 to 80 %: the largest are
-    A and B, and the likeliest of the 2 has a chance of 30 %.'
+    'It would take 2 of the 3 open deals, all won, to bring the chance of the target of $500 to 80 %: A and B,
+    and the likeliest of the 2 has a chance of 30 %.'
     >>> deal_sentence(deals.assign(is_must_win=pd.NA), target=500.0, currency="USD")
     'Even with every deal in play won, the chance of the target of $500 is below 80 %.'
     >>> deal_sentence(deals)
@@ -131,7 +134,8 @@ def deal_sentence(
     if n == 0:
         return "No open deal has a chance that can be told."
     if target is not None and not pd.isna(target):
-        return _target_sentence(deals, words.amount(target, currency, compact=True), words.rate(wanted))
+        named = deals.assign(opportunity_id=[words.deal(key, names) for key in deals["opportunity_id"]])
+        return _target_sentence(named, words.amount(target, currency, compact=True), words.rate(wanted))
     total = deals["deal_contribution_amount"].sum()
     if n == 1:
         return "One deal is open."
@@ -158,7 +162,7 @@ def _target_sentence(deals: pd.DataFrame, target: str, wanted: str) -> str:
     taken = f"It would take {n} of the {words.count(len(deals))} open deals, all won, {reached}"
     if len(must) == len(deals):
         taken = f"It would take all {n} open deals, won, {reached}"
-    largest = f"the largest are {', '.join(others)} and {last}"
+    largest = f"{'the largest are ' if len(must) > _NAMED else ''}{', '.join(others)} and {last}"
     return f"{taken}: {largest}, and the likeliest of the {n} has a chance of {likeliest}."
 
 

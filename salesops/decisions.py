@@ -17,10 +17,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from salesops import before_after, checks, handwritten, metrics, notes, words
+from salesops import before_after, checks, handwritten, metrics, notes, pipeline, words
 from salesops.handwritten import Field
 
-METRIC = "won_in_time_rate"  # what before and after can judge
+METRIC = "won_in_time_rate"  # of deals by their start, each with as much time; the others below are by their end
+SCORED = {
+    METRIC: "deals are won within {days} days",
+    "win_rate": "closed qualified deals are won",
+    "decided_win_rate": "qualified deals that went to us or to somebody else are won",
+    "all_closed_win_rate": "closed deals are won",
+}  # what before and after can judge: shares of deals, each of which is on one side of a day
 DAYS = 120  # each deal has to be won, where the decision says nothing else
 TOO_EARLY, UNCLEAR, BETTER, WORSE = "too early", "no clear change", "better", "worse"
 NOT_SCORED = "not scored"
@@ -52,8 +58,9 @@ def read(place: Path | None = None, *, source: str = "") -> pd.DataFrame:
     -------
     DataFrame
         One row per decision: ``decision``, ``owner``, ``metric``, ``change_date`` (first day of the new way), ``group``
-        (the deals it is for, a filter; empty for all), ``days`` (each deal has to be won), ``baseline_rate`` (0-1, as
-        signed), ``expected_effect`` (points, 0-1), ``review_date``, ``signed_by``, ``signed_date``; dates are ``date``.
+        (the deals it is for, a filter; empty for all), ``days`` (each deal has to be won; 0 for a share of closed
+        deals), ``baseline_rate`` (0-1, as signed), ``expected_effect`` (points, 0-1), ``review_date``, ``signed_by``,
+        ``signed_date``; dates are ``date``.
 
     Raises
     ------
@@ -63,7 +70,7 @@ def read(place: Path | None = None, *, source: str = "") -> pd.DataFrame:
     Metrics
     -------
     baseline_rate : rate, created, higher, -, is_won
-        Share of deals won in time before a decision, as it was written down when it was signed.
+        Share of deals won (in time, or of those closed) before a decision, as it was written down when it was signed.
     expected_effect : points, created, higher, -, is_won
         Change of that share which the decision was signed for.
 
@@ -90,8 +97,9 @@ def scored(
 
     A change is called only where its interval is clear of zero, the group and its comparison did not move apart
     before, and no more than one in twenty earlier dates show as much. Before there are six cohorts on both sides it
-    is too early. Known bias: whatever else changed that day is in the effect; several decisions of one day cannot
-    be told apart.
+    is too early. A deal lies by its start where the share is that of deals won in time, by its end where it is one of
+    closed deals. Known bias: whatever else changed that day is in the effect; several decisions of one day cannot
+    be told apart. A share of closed deals also moves while deals of before it are still being decided.
 
     Parameters
     ----------
@@ -118,7 +126,7 @@ def scored(
     Metrics
     -------
     decision_effect : points, created, higher, -, is_won
-        Change of the share of deals won in time at the day of a decision, beyond what would be expected without it.
+        Change of the share that a decision is about at its day, beyond what would be expected without it.
 
     Examples
     --------
@@ -184,7 +192,7 @@ def sentences(scores: pd.DataFrame) -> list[str]:
     ...     "metric": "won_in_time_rate", "review_date": date(2026, 9, 1), "judged_from_date": date(2026, 11, 11)}
     >>> said = lambda **other: print(sentences(pd.DataFrame([row | other]))[0])
     >>> said()
-    "Ask for a sponsor" (since 12 January 2026): won within 120 days more often, by 8 points \
+    "Ask for a sponsor" (since 12 January 2026): deals are won within 120 days more often, by 8 points \
 (likely between 4 and 12); the expected 5 points lie in that range.
     >>> said(state="no clear change", expected="excluded", decision_effect_low=-0.02, decision_effect_high=0.03)
     "Ask for a sponsor" (since 12 January 2026): no clear change of how often deals are won within 120 days \
@@ -203,15 +211,16 @@ def _sentence(row: Mapping[str, Any]) -> str:
     if row["state"] == TOO_EARLY:
         again = "" if words.is_missing(row["judged_from_date"]) else f"; from {words.day(row['judged_from_date'])} on"
         return f"{head}: too early to tell, {row['reason']}{again}."
+    said = SCORED[row["metric"]].format(days=row["days"])
     met = _EXPECTED_UNCLEAR if row["state"] == UNCLEAR else _EXPECTED
     expected = f"; {met[row['expected']].format(_points(row['expected_effect']))}"
     if row["state"] == UNCLEAR:
         counted = f"({words.count(row['n_before'])} deals before, {words.count(row['n_after'])} after)"
-        return f"{head}: no clear change of how often deals are won within {row['days']} days {counted}{expected}."
+        return f"{head}: no clear change of how often {said} {counted}{expected}."
     often = "more" if row["state"] == BETTER else "less"
     near, far = (words.points(end).split()[0] for end in sorted(abs(row[name]) for name in _EFFECT[1:]))
     moved = f"by {words.points(abs(row['decision_effect']))} (likely between {near} and {far})"
-    return f"{head}: won within {row['days']} days {often} often, {moved}{expected}."
+    return f"{head}: {said} {often} often, {moved}{expected}."
 
 
 _EXPECTED = {
@@ -230,7 +239,8 @@ def _row(entry: Mapping[str, Any]) -> dict[str, Any]:
     sign_off = entry["sign_off"] or {}
     names = {"baseline_rate": "baseline"}
     row = {name: entry[names.get(name, name)] for name in _COLUMNS if not name.startswith("signed_")}
-    return row | {"signed_by": sign_off.get("by"), "signed_date": sign_off.get("on")}
+    days = row["days"] if row["metric"] == METRIC else 0
+    return row | {"days": days, "signed_by": sign_off.get("by"), "signed_date": sign_off.get("on")}
 
 
 def _scored(
@@ -238,22 +248,31 @@ def _scored(
 ) -> dict[str, Any]:
     first = _judged_from(row, cohort)
     told = {"is_due": row["review_date"] <= as_of, "judged_from_date": first if first > as_of else None}
-    if row["metric"] != METRIC:
-        reason = f"before and after judges how often deals are won in time, not {words.label(row['metric']).lower()}"
-        return told | {"state": NOT_SCORED, "reason": reason}
     if row["change_date"] > as_of:
         return told | {"state": TOO_EARLY, "reason": "it begins later"}
     try:
+        group = is_in(row["group"]) if is_in else None
         cases = before_after.cases(
-            opportunities,
+            **_deals(row["metric"], opportunities, group),
             change_date=row["change_date"],
             as_of=as_of,
             days=int(row["days"]),
-            group=is_in(row["group"]) if is_in else None,
         )
     except checks.ParameterError as fault:
         return told | {"state": NOT_SCORED, "reason": str(fault).rstrip(".")}
     return told | _judged(row, cases, cohort, is_early=first > as_of)
+
+
+def _deals(metric: str, opportunities: pd.DataFrame, group: pd.Series | None) -> dict[str, Any]:
+    """The deals that a share is of, from where their clock starts, and for which of them the decision is."""
+    if metric == METRIC:
+        return {"opportunities": opportunities, "group": group}
+    rows = opportunities if metric == "all_closed_win_rate" else pipeline.qualified(opportunities)
+    rows = rows[rows["is_closed"]]
+    if metric == "decided_win_rate":
+        rows = rows[rows["outcome"] != "no_decision"]
+    rows = rows.assign(ended_on=pipeline.ended_on(rows))
+    return {"opportunities": rows, "start": "ended_on", "group": None if group is None else group.loc[rows.index]}
 
 
 def _judged(row: Mapping[str, Any], cases: pd.DataFrame, cohort: str, *, is_early: bool) -> dict[str, Any]:
@@ -276,6 +295,9 @@ def _judged(row: Mapping[str, Any], cases: pd.DataFrame, cohort: str, *, is_earl
 
 
 def _early(n_after: int, days: int) -> str:
+    if not days:
+        deals = "deal has" if n_after == 1 else "deals have"
+        return f"only {words.count(n_after)} {deals} closed since" if n_after else "no deal has closed since"
     if not n_after:
         return f"none of the deals started since has had its {days} days"
     return f"only {words.count(n_after)} of the deals started since {'has' if n_after == 1 else 'have'} had {days} days"
@@ -317,6 +339,8 @@ def _outcome(row: Mapping[str, Any]) -> str:
 def _metric(item: Any) -> str:
     if not isinstance(item, str) or item not in metrics.registry():
         raise ValueError(f"is no metric.{checks.did_you_mean(str(item), metrics.registry())}".removesuffix("."))
+    if item not in SCORED:
+        raise ValueError("cannot be scored by before and after")
     return item
 
 
@@ -334,9 +358,7 @@ def _sign_off(item: Any) -> dict[str, Any]:
 
 def _checked(entry: Mapping[str, Any]) -> Iterable[tuple[str, str, object]]:
     baseline, expected = entry["baseline"], entry["expected_effect"]
-    if metrics.registry()[entry["metric"]].unit != "rate":
-        yield "metric is no share", f"Write {METRIC} or another share: baseline and effect are shares.", entry["metric"]
-    if entry["metric"] == METRIC and not 0 <= baseline <= 1:
+    if not 0 <= baseline <= 1:
         yield "baseline is no share", "Write it as 24 % or as 0.24.", baseline
     if not 0 < abs(expected) <= 1:
         yield "expected_effect is nothing or more than 100 points", "Write it as 5 points or as 0.05.", expected
@@ -347,7 +369,7 @@ def _checked(entry: Mapping[str, Any]) -> Iterable[tuple[str, str, object]]:
 _FIELDS = {
     "decision": Field(handwritten.text, "Write in a few words what was decided."),
     "owner": Field(handwritten.text, "Write who answers for it."),
-    "metric": Field(_metric, f"Write {METRIC}, which before and after can score, or another metric's name."),
+    "metric": Field(_metric, f"Write one that can: {', '.join(SCORED)}."),
     "change_date": Field(handwritten.day, "Write the first day of the new way, such as 2026-01-12."),
     "group": Field(handwritten.text, "Write a filter such as region == 'EMEA', or leave it out for all deals.", ""),
     "days": Field(_days, f"Write how many days each deal has to be won; {DAYS} if left out.", DAYS),

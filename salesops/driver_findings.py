@@ -261,11 +261,12 @@ def _sentence(row: pd.Series, period: Period | None, currency: str) -> str:
         return f"Win rates differ by {name} more than chance would give, but none stands clear of {row['reference']}."
     effect, *ends = (row[f"win_rate_effect{end}"] for end in ("", "_low", "_high"))
     near, far = (words.points(end).split()[0] for end in sorted(ends, key=abs))
-    rates = f"{words.rate(row['win_rate_with'])} against {words.rate(row['win_rate_without'])} with all else alike"
+    other, own, gap = words.ends(row["win_rate_without"], row["win_rate_with"])
+    rates = f"{own} against {other} with all else alike"
     these, those = _having(name, row["level"], row["reference"]), _having("", row["reference"], row["level"])
     return (
         f"Deals {these} are won {'more' if effect > 0 else 'less'} often than those {those}: {rates}, a difference of "
-        f"{words.points(effect)} (likely between {near} and {far}).{_worth(row, period, currency)}"
+        f"{gap} (likely between {near} and {far}).{_worth(row, period, currency)}"
     )
 
 
@@ -314,4 +315,4 @@ def _untested(tests: pd.DataFrame) -> str:
     if tests.empty:
         return "No factor was looked at."
     reason = tests["handling"].mode().iloc[0]
-    return f"What goes with winning cannot be told ({words.count(tests['n'].max())} deals decided): {reason}."
+    return f"What goes with winning cannot be told: {reason}."

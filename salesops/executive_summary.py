@@ -232,7 +232,7 @@ def ranking(table: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:
     >>> ranking(table, {OWN: "this page"}).iloc[0].tolist()
     ['1', 'this page', 'a level', 'S.', 'yes']
     """
-    shown = table["is_shown"].map({True: "yes", False: ""}).astype("str")
+    shown = table["is_shown"].map({True: "yes", False: "no"}).astype("str")
     named = table["report"].map(lambda name: titles.get(name, name)).astype("str")
     told = table.assign(rank=table["rank"].astype("str"), report=named, shown=shown)
     return told[["rank", "report", "kind", "sentence", "shown"]]
@@ -259,7 +259,52 @@ def chance_note(chance: pd.DataFrame) -> str:
     ('chance of the target 2 %', '')
     """
     known = chance["target_probability"].dropna()
-    return f"chance of the target {words.rate(known.iloc[0])}" if len(known) else ""
+    return f"chance of the target {words.chance(known.iloc[0])}" if len(known) else ""
+
+
+_SHARES = {
+    "win_rate": "of the qualified deals closed in {}",
+    "value_win_rate": "of the money of the qualified deals closed in {}",
+    "expected_win_rate": "of the deals created in {}, expected in the end",
+    "overall_conversion_rate": "of the deals that entered the first stage in {}, expected in the end",
+}  # fmt: skip
+
+
+def shares_sentence(documents: Iterable[Document]) -> str:
+    """Which deals each share of deals won is of, over the tiles of the reports; empty where at most one says one.
+
+    Examples
+    --------
+    >>> one = lambda metric, value, period: {"metric": metric, "value": value, "by": {}, "statistic": "value",
+    ...     "compared_with": None, "period": {"label": period}}
+    >>> told = [
+    ...     {"report": "win_loss", "tiles": ["win_rate.2026Q3"], "figures": [one("win_rate", 0.22, "2026Q3")]},
+    ...     {"report": "rep_performance", "tiles": ["win_rate.2025"], "figures": [one("win_rate", 0.28, "2025")]}]
+    >>> print(shares_sentence(told))
+    Shares of deals won differ by the deals they are of: 22 % of the qualified deals closed in 2026Q3 (Win/loss); \
+28 % of the qualified deals closed in 2025 (Rep performance).
+    >>> shares_sentence(told[:1])
+    ''
+    """
+    documents, said = list(documents), {}
+    named = titles(documents)
+    for each in documents:
+        shown = {tuple(key.split(".")[:2]) for key in each.get("tiles", [])}
+        for found in each["figures"]:
+            metric, span = found["metric"], found["period"]["label"]
+            is_whole = not found["by"] and found["statistic"] == "value" and not found["compared_with"]
+            is_tile = any(key[0] == metric and key[-1].startswith(_slug(span)) for key in shown)
+            if metric in _SHARES and is_whole and is_tile and not words.is_missing(found["value"]):
+                share = f"{words.rate(found['value'])} {_SHARES[metric].format(span)}"
+                said.setdefault(share, []).append(named[each["report"]])
+    if len(said) < 2:
+        return ""
+    listed = "; ".join(f"{share} ({', '.join(dict.fromkeys(where))})" for share, where in said.items())
+    return f"Shares of deals won differ by the deals they are of: {listed}."
+
+
+def _slug(span: object) -> str:
+    return str(span).replace("–", "-")  # as the keys of tiles write a span
 
 
 def sentences(table: pd.DataFrame) -> list[str]:

@@ -175,8 +175,8 @@ def outlook_sentence(table: pd.DataFrame) -> str:
     ...     "outlook_won_rate_high": 0.36, "outlook_lost_rate": 0.4, "outlook_final_win_rate": 0.38,
     ... })
     >>> outlook_sentence(row)
-    'Of the 240 deals open now, 31 % can be expected to be won within 90 days (likely between 26 % and 36 %) and 40 % \
-to be lost; 38 % can be expected to be won in the end.'
+    'Of the 240 deals open now in a known stage, 31 % can be expected to be won within 90 days (likely between 26 % \
+and 36 %) and 40 % to be lost; 38 % can be expected to be won in the end.'
     >>> outlook_sentence(row.assign(n=3))
     '3 deals are open: too few to say how they will end.'
     """
@@ -191,7 +191,7 @@ to be lost; 38 % can be expected to be won in the end.'
     limits = words.interval(row["outlook_won_rate_low"], row["outlook_won_rate_high"], "rate")
     won, lost, final = (words.rate(row[f"outlook_{name}_rate"]) for name in ("won", "lost", "final_win"))
     share = f"{won} can be expected to be won within {words.duration(row['days'])}{f' ({limits})' if limits else ''}"
-    soon = f"Of the {words.count(row['n'])} deals open now, {share} and {lost} to be lost"
+    soon = f"Of the {words.count(row['n'])} deals open now in a known stage, {share} and {lost} to be lost"
     return f"{soon}; {final} can be expected to be won in the end."
 
 

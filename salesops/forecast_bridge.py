@@ -98,9 +98,25 @@ def deal_moves(
     part = np.where(np.isin(rows["move"], [LOST, CORRECTED, ELSEWHERE]), 0.0, _amount_part(a, b))
     effects = {"amount_effect": part, "move_effect": cents - part, "forecast_effect_amount": cents}
     rows = rows.assign(**{name: values / 100 if is_known else np.nan for name, values in effects.items()})
-    rows = rows[rows["move"] != ""]
-    order = rows["forecast_effect_amount"].abs().fillna(rows["amount"]).sort_values(ascending=False, kind="stable")
-    return rows.loc[order.index].reset_index(drop=True)
+    return largest_first(rows[rows["move"] != ""])
+
+
+def largest_first(moves: pd.DataFrame) -> pd.DataFrame:
+    """The moves in the order in which they changed the forecast, by amount where that is not known.
+
+    Parameters
+    ----------
+    moves
+        With ``forecast_effect_amount`` and ``amount``.
+
+    Examples
+    --------
+    >>> moves = pd.DataFrame({"move": ["new", "lost"], "forecast_effect_amount": [3.0, -5.0], "amount": [9.0, 5.0]})
+    >>> largest_first(moves)["move"].tolist(), largest_first(moves.assign(forecast_effect_amount=None))["move"].tolist()
+    (['lost', 'new'], ['new', 'lost'])
+    """
+    size = moves["forecast_effect_amount"].astype(float).abs().fillna(moves["amount"])
+    return moves.loc[size.sort_values(ascending=False, kind="stable").index].reset_index(drop=True)
 
 
 def cells(moves: pd.DataFrame) -> pd.DataFrame:

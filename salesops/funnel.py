@@ -268,14 +268,14 @@ def weakest_sentence(conversion: pd.DataFrame) -> str:
     >>> weakest_sentence(table)
     'Fewest deals of new get past One: 40 % (likely between 35 % and 45 %).'
     >>> weakest_sentence(table.assign(stage_conversion_rate_high=0.9))
-    'No stage of new stands clear of the others as the one fewest deals get past.'
+    'No stage of new stands clear as the one fewest deals get past.'
     """
     table = _comparable(conversion, "stage_conversion_rate")
     if len(table) < 2:
         return "Too few deals entered the stages to say where they stall."
     first, others = table.iloc[0], table.iloc[1:]
     if first["high"] >= others["low"].min():
-        return f"No stage{_of(first)} stands clear of the others as the one fewest deals get past."
+        return f"No stage{_of(first)} stands clear as the one fewest deals get past."
     limits = words.interval(first["low"], first["high"], "rate")
     share = words.rate(first["value"])
     return f"Fewest deals{_of(first)} get past {first['stage']}: {share} ({limits})."
@@ -298,7 +298,7 @@ def groups_sentence(table: pd.DataFrame, by: str) -> str:
     >>> groups_sentence(table, "segment")
     'Mid deals are won most often: 40 % (likely between 33 % and 47 %).'
     >>> groups_sentence(table.assign(overall_conversion_rate_high=0.5), "segment")
-    'No segment stands clear of the others as the one whose deals are won most often.'
+    'No segment stands clear as the one whose deals are won most often.'
     """
     rate, name = "overall_conversion_rate", words.label(by).lower()
     limits = {end: table[f"{rate}_{end}"] for end in ("low", "high")}
@@ -308,7 +308,7 @@ def groups_sentence(table: pd.DataFrame, by: str) -> str:
         return f"Too few deals to compare how many are won by {name}."
     first, others = known.iloc[0], known.iloc[1:]
     if first["low"] <= others["high"].max():
-        return f"No {name} stands clear of the others as the one whose deals are won most often."
+        return f"No {name} stands clear as the one whose deals are won most often."
     which = "Deals" if words.is_missing(first[by]) else f"{words.group(first[by], by)} deals"
     without = f" without {name}" if words.is_missing(first[by]) else ""
     often = words.interval(first["low"], first["high"], "rate")
@@ -327,14 +327,14 @@ def slowest_sentence(durations: pd.DataFrame) -> str:
     >>> slowest_sentence(table)
     'Deals of new stay longest in One: half leave within 30 days (likely between 25 days and 36 days).'
     >>> slowest_sentence(table.assign(stage_duration_days_median_low=5.0))
-    'No stage of new stands clear of the others as the one where deals stay longest.'
+    'No stage of new stands clear as the one where deals stay longest.'
     """
     table = _comparable(durations, "stage_duration_days_median")
     if len(table) < 2:
         return "Too few deals entered the stages to compare how long they stay."
     first, others = table.iloc[-1], table.iloc[:-1]
     if first["low"] <= others["high"].max():
-        return f"No stage{_of(first)} stands clear of the others as the one where deals stay longest."
+        return f"No stage{_of(first)} stands clear as the one where deals stay longest."
     limits = words.interval(first["low"], first["high"], "days")
     stays = f"half leave within {words.duration(first['value'])} ({limits})"
     return f"Deals{_of(first)} stay longest in {first['stage']}: {stays}."

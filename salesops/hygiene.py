@@ -251,7 +251,7 @@ def pipeline_yield(
 
 
 def health_sentence(company: pd.DataFrame, components: pd.DataFrame, *, currency: str = "", brief: bool = False) -> str:
-    """How much of the open money is in order, what most of it lacks, and what cannot be told; the first two `brief`.
+    """How much of the open money is in order, what it lacks most, and what cannot be told; the first two `brief`.
 
     Parameters
     ----------
@@ -265,8 +265,8 @@ def health_sentence(company: pd.DataFrame, components: pd.DataFrame, *, currency
     >>> parts = pd.DataFrame({"component": ["a next step", "a close date ahead", "an activity lately"],
     ...     "n": [200, 200, 0], "met_rate": [0.6, 0.9, None], "lacking_amount": [4.8e6, 1.2e6, None]})
     >>> health_sentence(pd.DataFrame([row]), parts, currency="USD")  # doctest: +NORMALIZE_WHITESPACE
-    '55 % of the $12M open is in order (likely between 47 % and 63 %); what most of it lacks is a next step: 40 % of it.
-    Not recorded, so left out: an activity lately.'
+    '55 % of the $12M open is in order (likely between 47 % and 63 %); what is lacking most often is a next step: in
+    40 % of it. Not recorded, so left out: an activity lately.'
     >>> health_sentence(pd.DataFrame([row]), parts, currency="USD", brief=True)
     '55 % of the $12M open is in order; 40 % of it lacks a next step'
     >>> health_sentence(pd.DataFrame([row]), parts.assign(lacking_amount=0.0, met_rate=1.0, n=200), currency="USD")
@@ -293,7 +293,7 @@ def health_sentence(company: pd.DataFrame, components: pd.DataFrame, *, currency
     if brief:
         return f"{share}; {lacking} of it lacks {worst['component']}"
     share += f" ({limits})" if limits else ""
-    return f"{share}; what most of it lacks is {worst['component']}: {lacking} of it.{without}"
+    return f"{share}; what is lacking most often is {worst['component']}: in {lacking} of it.{without}"
 
 
 def _any_of(has: pd.Series, recorded: pd.Series | None = None) -> pd.Series | None:

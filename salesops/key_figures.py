@@ -100,7 +100,7 @@ def kpis(
     closed = {each.label: pipeline.closed_in(opportunities, each) for each in periods}
     found = {
         "bookings_amount": forecast.bookings(opportunities, periods),
-        "won_count": counts.assign(n=counts["won_count"]),
+        "won_count": counts,
         "win_rate": by_period(lambda each: win_loss.win_rate(closed[each.label]), periods),
         "value_win_rate": by_period(lambda each: win_loss.value_win_rate(closed[each.label]), periods),
         "won_size_amount": pace,

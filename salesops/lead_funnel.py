@@ -164,6 +164,48 @@ def lead_conversion(
     return table[["goal", *table.columns.drop("goal")]]
 
 
+def lead_deals(leads: pd.DataFrame, opportunities: pd.DataFrame, *, period: Period, as_of: date) -> pd.DataFrame:
+    """The deals behind the goals of `lead_conversion`: those the leads that arrived became, and those of them won.
+
+    A lead without a deal on record, and one that is qualified alone, has none to list.
+
+    Parameters
+    ----------
+    leads, opportunities
+        As for `lead_progress`.
+    period
+        When the leads arrived.
+    as_of
+        Last day of data used.
+
+    Returns
+    -------
+    DataFrame
+        One row per lead and goal reached, ``opportunity`` or ``won``: ``goal`` beside the columns of the lead.
+
+    Examples
+    --------
+    >>> day = pd.to_datetime
+    >>> leads = pd.DataFrame({
+    ...     "created_at": day("2026-07-01"), "converted_at": day(["2026-07-05", "2026-07-06", None]),
+    ...     "qualified_at": pd.NaT, "disqualified_at": pd.NaT, "opportunity_id": ["D1", "D2", None],
+    ... })
+    >>> deals = pd.DataFrame({
+    ...     "opportunity_id": ["D1", "D2"], "created_date": day("2026-07-05"), "close_date": day("2026-07-20"),
+    ...     "closed_at": pd.NaT, "is_closed": True, "is_won": [True, False],
+    ... })
+    >>> july = Period("2026-07", date(2026, 7, 1), date(2026, 7, 31))
+    >>> lead_deals(leads, deals, period=july, as_of=date(2026, 7, 31))[["goal", "opportunity_id"]].values.tolist()
+    [['opportunity', 'D1'], ['opportunity', 'D2'], ['won', 'D1']]
+    """
+    came = [
+        lead_progress(leads, opportunities, goal=goal, as_of=as_of).assign(goal=goal) for goal in ("opportunity", "won")
+    ]
+    rows = pd.concat(came, ignore_index=True)
+    has_deal = (rows["cause"] == "reached") & rows["opportunity_id"].notna()
+    return rows[has_deal & period.contains(rows["started_at"])].reset_index(drop=True)
+
+
 def conversion_curves(
     leads: pd.DataFrame,
     opportunities: pd.DataFrame,
@@ -317,7 +359,7 @@ def score_sentence(
     'Leads of the highest score (41-100) become an opportunity more often than those of the lowest (1-40): 30 % \
 against 10 %.'
     >>> score_sentence(table, brief=True)
-    'Leads of a high score become an opportunity more often: 30 % against 10 % of the lowest'
+    'High scores become an opportunity more often: 30 % against 10 % of the lowest'
     >>> score_sentence(table.assign(n_reached=20))
     'Leads of the highest score (41-100) become an opportunity neither more nor less often than those of the lowest \
 (1-40) by more than chance would give (10 % against 10 %).'
@@ -335,7 +377,7 @@ against 10 %.'
         return f"{whose} neither more nor less often than those of the lowest ({bottom['score_band']}) {beyond}."
     often = f"{'more' if gap > 0 else 'less'} often"
     if brief:
-        return f"Leads of a high score {GOALS[goal]} {often}: {rates} of the lowest"
+        return f"High scores {GOALS[goal]} {often}: {rates} of the lowest"
     return f"{whose} {often} than those of the lowest ({bottom['score_band']}): {rates}."
 
 
@@ -351,10 +393,10 @@ def conversion_sentence(table: pd.DataFrame, window: Period, *, goal: str = "opp
     >>> window = Period("2026Q3", date(2026, 7, 1), date(2026, 9, 30))
     >>> conversion_sentence(row, window)
     '520 leads arrived in 2026Q3: 18 % became an opportunity so far, 24 % can be expected to in the end (likely \
-between 20 % and 28 %); 130 are still open.'
+between 20 % and 28 %); 130 of them are still open.'
     >>> conversion_sentence(row.assign(lead_unsettled_rate=0.4), window)
-    '520 leads arrived in 2026Q3: 18 % became an opportunity so far; 130 are still open, too many to say how many \
-will in the end.'
+    '520 leads arrived in 2026Q3: 18 % became an opportunity so far; 130 of them are still open, too many to say how \
+many will in the end.'
     """
     row = table[table["goal"] == goal].iloc[0]
     arrived = f"{words.count(row['n'])} {'lead' if row['n'] == 1 else 'leads'} arrived {window.when}"
@@ -369,8 +411,8 @@ will in the end.'
     limits = words.interval(row["lead_conversion_rate_low"], row["lead_conversion_rate_high"], "rate")
     so_far = f"{words.rate(row['lead_reached_rate'])} {became}"
     if row["n_open"] == 0:
-        return f"{arrived}: {so_far}, and none is still open."
-    still = "1 is" if row["n_open"] == 1 else f"{words.count(row['n_open'])} are"
+        return f"{arrived}: {so_far}, and none of them is still open."
+    still = "1 of them is" if row["n_open"] == 1 else f"{words.count(row['n_open'])} of them are"
     if row["lead_unsettled_rate"] > UNSETTLED:
         return f"{arrived}: {so_far} so far; {still} still open, too many to say how many will{be} in the end."
     expected = f"{words.rate(row['lead_conversion_rate'])} can be expected to{be} in the end ({limits})"
@@ -389,7 +431,7 @@ def groups_sentence(table: pd.DataFrame, by: str, *, goal: str = "opportunity") 
     >>> groups_sentence(table, "source", goal="won")
     'Leads of source Event are won most often: 30 % (likely between 26 % and 34 %).'
     >>> groups_sentence(table.assign(lead_conversion_rate_high=0.3), "source", goal="won")
-    'No source stands clear of the others as the one whose leads are won most often (2 compared).'
+    'No source stands clear as the one whose leads are won most often (2 compared).'
     """
     rate, name = "lead_conversion_rate", words.label(by).lower()
     known = table[(table["goal"] == goal) & (table["n"] >= checks.MIN_N)].dropna(
@@ -401,7 +443,7 @@ def groups_sentence(table: pd.DataFrame, by: str, *, goal: str = "opportunity") 
     first, others = known.iloc[0], known.iloc[1:]
     if first[f"{rate}_low"] <= others[f"{rate}_high"].max():
         beyond = f"as the one whose leads {GOALS[goal]} most often ({len(known)} compared)"
-        return f"No {name} stands clear of the others {beyond}."
+        return f"No {name} stands clear {beyond}."
     limits = words.interval(first[f"{rate}_low"], first[f"{rate}_high"], "rate")
     return f"Leads of {name} {words.group(first[by])} {GOALS[goal]} most often: {words.rate(first[rate])} ({limits})."
 

@@ -195,7 +195,7 @@ def reps_sentence(table: pd.DataFrame, *, goal: str = "become an opportunity", p
 15 and 39).'
     >>> reps_sentence(table.assign(is_named=False))
     'With no rep do leads clearly become an opportunity more or less often than with the others, class by class \
-(2 compared).'
+(2 pairs of rep and class compared).'
     """
     compared = table[table["rep_conversion_difference"].notna()]
     if compared.empty:
@@ -203,7 +203,8 @@ def reps_sentence(table: pd.DataFrame, *, goal: str = "become an opportunity", p
     limits = compared[["rep_conversion_difference_low", "rep_conversion_difference_high"]].astype(float)
     named = compared[compared["is_named"] & (limits.prod(axis=1) > 0)]
     if named.empty:
-        compared_with = f"the others, class by class ({int(compared['n_compared'].iloc[0])} compared)"
+        n = int(compared["n_compared"].iloc[0])
+        compared_with = f"the others, class by class ({n} {'pair' if n == 1 else 'pairs'} of rep and class compared)"
         return f"With no rep do leads clearly {goal} more or less often than with {compared_with}."
     row = named.loc[named["rep_conversion_difference"].abs().idxmax()]
     gap, *ends = (row[name] for name in _names("rep_conversion_difference"))

@@ -118,7 +118,7 @@ def effect_sentence(table: pd.DataFrame, *, goal: str = "become an opportunity")
 answered first.'
     >>> effect_sentence(table.assign(is_named=False))
     'Leads answered sooner do not clearly become an opportunity more or less often than leads of like kind answered \
-later (1 compared).'
+later: 1 later time of answer was compared with the soonest.'
     """
     answered = table[table["response_band"] != NO_ANSWER]
     compared = answered[answered["response_band_effect"].notna()]
@@ -127,7 +127,8 @@ later (1 compared).'
     limits = compared[["response_band_effect_low", "response_band_effect_high"]].astype(float)
     named = compared[compared["is_named"] & (limits.prod(axis=1) > 0)]
     if named.empty:
-        later = f"leads of like kind answered later ({len(compared)} compared)"
+        tried = "1 later time of answer was" if len(compared) == 1 else f"{len(compared)} later times of answer were"
+        later = f"leads of like kind answered later: {tried} compared with the soonest"
         return f"Leads answered sooner do not clearly {goal} more or less often than {later}."
     row = named.loc[named["response_band_effect"].abs().idxmax()]
     gap, *ends = (row[f"response_band_effect{end}"] for end in _LIMITS)

@@ -321,9 +321,9 @@ def response_sentence(table: pd.DataFrame, window: Period) -> str:
     >>> window = Period("2026Q3", date(2026, 7, 1), date(2026, 9, 30))
     >>> response_sentence(row, window)
     'Half of the 520 leads that arrived in 2026Q3 are answered within 3.2 hours (likely between 2.9 hours and \
-3.5 hours), nine in ten within 20 hours.'
+3.5 hours); nine in ten within 20 hours.'
     >>> response_sentence(row.assign(lead_response_hours_p90=None), window)[-60:]
-    ' 3.5 hours), more than one in ten have had no answer so far.'
+    ' 3.5 hours); more than one in ten have had no answer so far.'
     """
     row = table.iloc[0]
     leads = f"{words.count(row['n'])} {'lead' if row['n'] == 1 else 'leads'}"
@@ -342,7 +342,7 @@ def response_sentence(table: pd.DataFrame, window: Period) -> str:
     most = row["lead_response_hours_p90"]
     rest = "more than one in ten have had no answer so far"
     ninety = rest if words.is_missing(most) else f"nine in ten within {words.duration(most, 'hours')}"
-    return f"{half}{f' ({limits})' if limits else ''}, {ninety}."
+    return f"{half}{f' ({limits})' if limits else ''}; {ninety}."
 
 
 def reply_sentence(table: pd.DataFrame, window: Period) -> str:

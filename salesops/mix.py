@@ -301,10 +301,12 @@ and at an unchanged mix by segment there is no clear change.
         where = now if total["n"] <= total["n_before"] else before
         counted = f"only {words.number(fewest)}" if fewest else "none"
         return f"Too few {deals} to split a change of the {called} into mix and rate: {counted} in {where}."
-    rates = [words.rate(total[of.n_success + end] / total["n" + end]) for end in ("_before", "")]
+    shares = [total[of.n_success + end] / total["n" + end] for end in ("_before", "")]
+    *rates, gap = words.ends(*shares) if total["is_named"] else [*map(words.rate, shares), ""]
+    moved = f"{'rose' if total[of.change] > 0 else 'fell'} {gap}"
     if brief:
-        moved = f"{_moved(total[of.change])}," if total["is_named"] else "shows no clear change,"
-        return f"The {called} {moved} from {rates[0]} to {rates[1]}"
+        moved = f" {moved}, from" if total["is_named"] else ": no clear change,"
+        return f"The {called}{moved} {rates[0]} to {rates[1]}"
     span = f"from {before} ({rates[0]}) to {now} ({rates[1]})"
     mixes = change[change["component"] == "mix"]
     parts = [_mix_words(row, groups, of) for _, row in mixes[mixes["is_named"]].iterrows()]
@@ -312,7 +314,7 @@ and at an unchanged mix by segment there is no clear change.
     by = " and ".join(words.label(name).lower() for name in mixes["dimension"])
     alike = _rate_words(change[change["component"] == "rate"].iloc[0], f"at an unchanged mix by {by}", of)
     if total["is_named"]:
-        head = f"The {called} {_moved(total[of.change])} {span}: "
+        head = f"The {called} {moved} {span}: "
         return f"{head}{mix}, and {alike}."
     if not parts and not change["is_named"].any():
         return f"The {called} shows no clear change {span}, nor does it at an unchanged mix by {by}."

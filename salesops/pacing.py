@@ -374,9 +374,8 @@ def _created_later(case: Case) -> float:
 
 
 def _chance(probability: float) -> str:
-    return (
-        "below 1 %" if probability < 0.01 else "above 99 %" if probability > 0.99 else f"of {words.rate(probability)}"
-    )
+    told = words.chance(probability)
+    return f"of {told}" if told == words.rate(probability) else told
 
 
 def _listed(parts: list[str]) -> str:

@@ -17,7 +17,8 @@ _SAME = {"bookings_amount": "won_amount"}  # two names of one thing: deals won b
 _THING = ["thing", "statistic", "by", "period_start", "period_end", "compared"]
 _FIGURE = ["metric", "statistic", "by", "period", "compared_with"]
 _COMPARED = [*_FIGURE, "report", "said", "other_report", "other_said", "unit", "is_equal", "reason"]
-_COMMON = ("source", "measure", "credit", "conversion", "fiscal_start_month", "fiscal_year_named_by")
+_OWN = ("as_of", "period", "where")  # parameters that the figures themselves tell
+_SUMS = ("count", "amount")  # the same over more deals, where those add nothing
 
 
 def own(figures: list[dict[str, Any]], *, as_of: date, currency: str = "", **parameters: object) -> Document:
@@ -41,8 +42,9 @@ def compared(figures: pd.DataFrame, documents: Iterable[Document]) -> pd.DataFra
     """Each figure that stands in two reports or more, and whether they say the same; if not, why.
 
     The same figure is that of one metric, statistic, group and span of days; bookings and the amount won are one
-    thing. Values and limits are compared to nine digits. Where they differ the reason is what the reports say of
-    themselves: another filter, another clock, other money, another currency, another parameter.
+    thing. Values, limits and the number of deals under them are compared to nine digits. Where they differ the reason
+    is what the reports say of themselves: another filter, clock or currency, whichever parameters of both differ, or,
+    where a sum is the same, that one also counts deals that add nothing to it.
 
     Parameters
     ----------
@@ -231,9 +233,8 @@ def _groups(by: str) -> str:
 
 
 def _beside(first: dict, other: dict, told: Mapping[str, Mapping]) -> dict[str, object]:
-    is_equal = all(_is_close(first[name], other[name]) for name in ("value", "low", "high")) and not _is_apart(
-        first, other
-    )
+    told_by_both = ("value", "low", "high", "n")
+    is_equal = all(_is_close(first.get(name), other.get(name)) for name in told_by_both) and not _is_apart(first, other)
     return {
         **{name: first.get(name) for name in _FIGURE},
         "report": first["report"], "said": first["value"],
@@ -250,14 +251,15 @@ def _reason(first: dict, other: dict, told: Mapping[str, Mapping]) -> str:
     if first["clock"] != other["clock"]:
         return f"another clock: {first['clock']}, {other['clock']}"
     mine, theirs = (told.get(each["report"], {}) for each in (first, other))
-    for name in _COMMON:
-        if name in mine and name in theirs and mine[name] != theirs[name]:
-            return f"another {words.label(name).lower()}: {mine[name]}, {theirs[name]}"
-    return (
-        f"another currency: {first['currency']}, {other['currency']}"
-        if _differ(first, other, "currency")
-        else UNEXPLAINED
-    )
+    if _differ(first, other, "currency"):
+        return f"another currency: {first['currency']}, {other['currency']}"
+    others = [name for name in mine if name in theirs and name not in _OWN and mine[name] != theirs[name]]
+    if others:
+        return "; ".join(f"another {words.label(name).lower()}: {mine[name]}, {theirs[name]}" for name in others)
+    is_same_sum = first["unit"] in _SUMS and _is_close(first["value"], other["value"])
+    if is_same_sum and not _is_close(first.get("n"), other.get("n")):
+        return f"the same, listed over {words.count(first['n'])} and over {words.count(other['n'])} deals"
+    return UNEXPLAINED
 
 
 def _is_apart(first: dict, other: dict) -> bool:

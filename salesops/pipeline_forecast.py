@@ -282,6 +282,10 @@ def landing_sentence(row: pd.Series, *, currency: str = "", brief: bool = False)
     ...     "landing_amount": 3.1e6, "landing_amount_low": 2.6e6, "landing_amount_high": 3.8e6})
     >>> landing_sentence(row, currency="USD")  # doctest: +NORMALIZE_WHITESPACE
     '2026Q3 will land at about $3.1M, in four of five cases between $2.6M and $3.8M; $1.2M of it is won.'
+    >>> aimed = pd.concat([row, pd.Series({"bookings_target_amount": 4e6, "target_probability": 0.02})])
+    >>> landing_sentence(aimed, currency="USD")  # doctest: +NORMALIZE_WHITESPACE
+    '2026Q3 will land at about $3.1M, in four of five cases between $2.6M and $3.8M; $1.2M of it is won. The chance of
+    reaching the target of $4.0M in 2026Q3 is 2 %.'
     >>> landing_sentence(row, currency="USD", brief=True)
     '2026Q3 will land at about $3.1M, in four of five cases between $2.6M and $3.8M'
     >>> landing_sentence(row.replace(3.1e6, np.nan), currency="USD")  # doctest: +NORMALIZE_WHITESPACE
@@ -297,16 +301,14 @@ def landing_sentence(row: pd.Series, *, currency: str = "", brief: bool = False)
     ends = row["landing_amount_low"], row["landing_amount_high"]
     limits = words.interval(*ends, "amount", currency=currency, level=LEVEL)
     lands = ", ".join(filter(None, [f"{row['period']} will land at about {middle}", limits]))
-    return lands if brief else f"{lands}; {f'{won} of it is won' if is_any else nothing}."
+    if brief:
+        return lands
+    plans = plan_sentence(row, currency=currency)
+    return " ".join(filter(None, [f"{lands}; {f'{won} of it is won' if is_any else nothing}.", plans]))
 
 
 def plan_sentence(row: pd.Series, *, currency: str = "") -> str:
     """How likely the target and the commit are reached; nothing where there is neither.
-
-    Parameters
-    ----------
-    row
-        Of `landing`.
 
     Examples
     --------
@@ -314,12 +316,13 @@ def plan_sentence(row: pd.Series, *, currency: str = "") -> str:
     ...     "target_probability": 0.24, "commit_amount": 2.9e6, "commit_probability": 0.71})
     >>> plan_sentence(row, currency="USD")
     'The chance of reaching the target of $3.5M in 2026Q3 is 24 %, and of reaching the commit of $2.9M 71 %.'
-    >>> plan_sentence(row.replace({3.5e6: 1.1e6, 0.71: 0.001}), currency="USD")
-    'The target of $1.1M in 2026Q3 is reached already, and the chance of reaching the commit of $2.9M is below 1 %.'
+    >>> plan_sentence(row.replace({3.5e6: 1.1e6, 0.71: 0.001}), currency="USD")  # doctest: +NORMALIZE_WHITESPACE
+    'The target of $1.1M in 2026Q3 is reached already, and the chance of reaching the commit of $2.9M is under one in a
+    hundred.'
     >>> plan_sentence(row.mask(row.index.isin(["target_probability", "commit_probability"])))
     ''
     """
-    said = [_plan_part(row, name, key, currency) for name, key in _PLANS if not pd.isna(row[f"{name}_probability"])]
+    said = [_plan_part(row, name, key, currency) for name, key in _PLANS if not pd.isna(row.get(f"{name}_probability"))]
     if not said:
         return ""
     (what, is_reached, chance), *others = said
@@ -340,13 +343,6 @@ def plan_sentence(row: pd.Series, *, currency: str = "") -> str:
 
 def parts_sentence(parts: pd.DataFrame, *, currency: str = "", is_used: bool = True, brief: bool = False) -> str:
     """What the landing is made of; the sums alone where `brief`, as a title.
-
-    Parameters
-    ----------
-    parts
-        Of `landing_parts`.
-    is_used
-        Whether the landing printed is that of the parts, or another method's.
 
     Examples
     --------
@@ -377,7 +373,7 @@ _PLANS = (("target", "bookings_target_amount"), ("commit", "commit_amount"))
 
 def _plan_part(row: pd.Series, name: str, key: str, currency: str) -> tuple[str, bool, str]:
     chance = row[f"{name}_probability"]
-    told = "below 1 %" if chance < 0.01 else "above 99 %" if chance > 0.99 else words.rate(chance)
+    told = words.chance(chance)
     what = f"{name} of {words.amount(row[key], currency, compact=True)}"
     return what, bool(row["won_so_far_amount"] >= row[key]), told
 

@@ -16,6 +16,7 @@ from salesops.forecast_bridge import (
     PUSHED,
     TO_COME,
     WON,
+    largest_first,
 )  # fmt: skip
 from salesops.periods import Period
 
@@ -75,9 +76,7 @@ def moved(moves: pd.DataFrame, turned: pd.DataFrame) -> pd.DataFrame:
     """
     is_quiet = moves["opportunity_id"].isin(turned.loc[turned["turn"] == QUIET, "opportunity_id"])
     quiet = moves[is_quiet & ~moves["move"].isin([WON, ELSEWHERE, LOST])].assign(move=QUIET)
-    rows = pd.concat([moves[_kind(moves).isin(_COUNTED)], quiet], ignore_index=True)
-    order = rows["forecast_effect_amount"].abs().fillna(rows["amount"]).sort_values(ascending=False, kind="stable")
-    return rows.loc[order.index].reset_index(drop=True)
+    return largest_first(pd.concat([moves[_kind(moves).isin(_COUNTED)], quiet], ignore_index=True))
 
 
 def moves_by_owner(listed: pd.DataFrame) -> pd.DataFrame:

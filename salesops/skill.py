@@ -242,7 +242,7 @@ would make them.'
     >>> [difference_sentence(pd.DataFrame([row | {"n_apart": n}]), year, brief=True) for n in (1, 5)]
     ['Given the same deals, one of 30 reps differs by more than chance', 'Given the same deals, 30 reps truly differ']
     >>> difference_sentence(pd.DataFrame([row | {"is_beyond_chance": False}]), year, brief=True)
-    'Given the deals they had, 30 reps win no more unequally than chance would make them'
+    'Given their deals, 30 reps win no more unequally than chance would make them'
     >>> difference_sentence(pd.DataFrame([row | {"n_reps": 1}]), year)
     'Fewer than two reps closed deals in 2026, so there are none to compare.'
     """
@@ -252,7 +252,7 @@ would make them.'
         return f"Fewer than two {who} closed deals {when}, so there are none to compare."
     if not row["is_beyond_chance"]:
         if brief:
-            return f"Given the deals they had, {n} win no more unequally than chance would make them"
+            return f"Given their deals, {n} win no more unequally than chance would make them"
         compared = f"the differences between the win rates of {n} {when}"
         return f"Given the deals they had, {compared} are no larger than chance would make them."
     if apart * _FEW <= row["n_reps"]:

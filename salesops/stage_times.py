@@ -11,6 +11,7 @@ from salesops.stats import groups, means, survival
 
 _LIMITS = ("", "_low", "_high")
 _PERIOD = ["period", "period_start", "period_end"]
+_KNOWN = "deals open in a known stage"
 _STUCK = ["opportunity_id", "stage", "pipeline", "owner_id", "amount", "entered_at", "days_in_stage", "usual_days"]
 _CYCLE = ["opportunity_id", "account_id", "qualified_date", "created_date", "close_date", "closed_at", "is_closed",
           "is_won"]  # fmt: skip
@@ -204,10 +205,11 @@ def stuck_sentence(stuck: pd.DataFrame, *, currency: str = "") -> str:
     >>> table = pd.DataFrame({
     ...     "stage": ["One", "Two"], "n": [40, 60], "n_stuck": [12, 3], "stuck_amount": [9e5, 1e5],
     ... })
-    >>> stuck_sentence(table)
-    '15 of 100 open deals, worth 1.0M, have stood in their stage for longer than nine of ten usually do; 12 are in One.'
+    >>> stuck_sentence(table)  # doctest: +NORMALIZE_WHITESPACE
+    '15 of the 100 deals open in a known stage, worth 1.0M, have stood in it for longer than nine of ten usually do: of
+    them 12 in One.'
     >>> stuck_sentence(table.assign(n_stuck=0, stuck_amount=0.0))
-    'None of the 100 open deals has stood in its stage for longer than nine of ten usually do.'
+    'None of the 100 deals open in a known stage has stood in it for longer than nine of ten usually do.'
     """
     known, total = stuck.dropna(subset=["n_stuck"]), stuck_total(stuck).iloc[0]
     n, late = int(total["n"]), int(total["n_stuck"])
@@ -215,17 +217,16 @@ def stuck_sentence(stuck: pd.DataFrame, *, currency: str = "") -> str:
     if not n:
         return "No open deal stands in a stage whose usual time is known."
     if not late:
-        alone = "The one open deal has not stood" if n == 1 else f"None of the {words.count(n)} open deals has stood"
-        return f"{alone} {usual}."
+        alone = "The one open deal has not stood" if n == 1 else f"None of the {words.count(n)} {_KNOWN} has stood"
+        return f"{alone} {usual if n == 1 else usual.replace('its stage', 'it')}."
     first = known.sort_values("n_stuck", ascending=False, kind="stable").iloc[0]
     worth = words.amount(total["stuck_amount"], currency, compact=True)
     money = "" if worth == words.MISSING else f", worth {worth},"
-    where = (
-        f"; {words.count(first['n_stuck'])} {'is' if first['n_stuck'] == 1 else 'are'} in {words.group(first['stage'])}"
-    )
-    deals = f"{words.count(late)} of {words.count(n)} open {'deal' if n == 1 else 'deals'}{money}"
-    stood = f"has stood {usual}" if late == 1 else f"have stood {usual.replace('its', 'their')}"
-    return f"{deals} {stood}{where}."
+    in_first = words.count(first["n_stuck"])
+    where = f"in {words.group(first['stage'])}" if late == 1 else f"of them {in_first} in {words.group(first['stage'])}"
+    deals = f"{words.count(late)} of the {words.count(n)} {_KNOWN if n > 1 else _KNOWN.replace('deals', 'deal')}{money}"
+    stood = f"{'has' if late == 1 else 'have'} stood {usual.replace('its stage', 'it')}"
+    return f"{deals} {stood}: {where}."
 
 
 def sales_cycle(

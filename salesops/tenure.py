@@ -315,7 +315,7 @@ def turnover_sentence(table: pd.DataFrame, *, period: Period) -> str:
     >>> row = pd.DataFrame({"n": [4], "head_count": 38.2, "rep_turnover_rate": 0.105, "rep_turnover_rate_low": 0.03,
     ...     "rep_turnover_rate_high": 0.27})
     >>> turnover_sentence(row, period=Period("2025", date(2025, 1, 1), date(2025, 12, 31)))
-    '4 of on average 38 reps left in 2025: 10 % a year (likely between 3 % and 27 %).'
+    '4 reps left in 2025, where 38 were in seat on average: 10 % a year (likely between 3 % and 27 %).'
     >>> turnover_sentence(row.assign(head_count=None), period=Period("2025", date(2025, 1, 1), date(2025, 12, 31)))
     'When reps came and left is not recorded.'
     """
@@ -325,11 +325,14 @@ def turnover_sentence(table: pd.DataFrame, *, period: Period) -> str:
     if row is None or not row["head_count"] > 0:
         return f"No rep was in seat {period.when}, so how many leave cannot be told."
     likely = words.interval(row["rep_turnover_rate_low"], row["rep_turnover_rate_high"], "rate")
+    in_seat = words.count(round(row["head_count"]))
+    seated = f"{in_seat} {'was' if in_seat == '1' else 'were'} in seat on average"
     if not row["n"]:
         below = f": at most {words.rate(row['rep_turnover_rate_high'])} a year is likely"
-        return f"None of on average {words.count(round(row['head_count']))} reps left {period.when}{below}."
+        return f"No rep left {period.when}, where {seated}{below}."
     a_year = f"{words.rate(row['rep_turnover_rate'])} a year ({likely})"
-    return f"{row['n']:.0f} of on average {words.count(round(row['head_count']))} reps left {period.when}: {a_year}."
+    left = "One rep" if row["n"] == 1 else f"{words.count(row['n'])} reps"
+    return f"{left} left {period.when}, where {seated}: {a_year}."
 
 
 def before_leaving_sentence(table: pd.DataFrame, *, min_n: int = checks.MIN_N) -> str:

@@ -88,7 +88,22 @@ def turned_deals(
                                         "turned_amount"]]  # fmt: skip
 
 
-def turned_sentence(turned: pd.DataFrame, *, before: object, currency: str = "") -> str:
+def by_deal(turned: pd.DataFrame) -> pd.DataFrame:
+    """The same, one row per deal: its turns side by side.
+
+    Examples
+    --------
+    >>> by_deal(pd.DataFrame({"opportunity_id": ["A", "B", "A"], "turn": ["pushed", "pushed", "gone quiet"]}))
+      opportunity_id                   turn
+    0              A  pushed and gone quiet
+    1              B                 pushed
+    """
+    turns = turned.groupby("opportunity_id", sort=False)["turn"].agg(lambda each: _listed(list(each))).astype("str")
+    deals = turned.drop_duplicates("opportunity_id")
+    return deals.assign(turn=deals["opportunity_id"].map(turns).astype("str")).reset_index(drop=True)
+
+
+def turned_sentence(turned: pd.DataFrame, *, before: object, currency: str = "", names: pd.Series | None = None) -> str:
     """How many deals due in the quarter turned since an evening, how, and the largest.
 
     Parameters
@@ -97,14 +112,16 @@ def turned_sentence(turned: pd.DataFrame, *, before: object, currency: str = "")
         Of `turned_deals`.
     before
         The evening before, a date.
+    names
+        What the deals are called, by their ids.
 
     Examples
     --------
     >>> turned = pd.DataFrame({"opportunity_id": ["A", "A", "B"], "turn": ["pushed", "gone quiet", "pushed"],
     ...     "is_due": True, "turned_amount": [90000.0, 90000.0, 20000.0]})
     >>> turned_sentence(turned, before="2026-07-21", currency="USD")  # doctest: +NORMALIZE_WHITESPACE
-    'Since 21 July 2026 2 deals due in the quarter, worth $110K, have turned: 2 pushed and 1 gone quiet; the largest are
-    A and B.'
+    'Since 21 July 2026 2 deals due in the quarter, worth $110K, have turned: 2 were pushed and 1 has gone quiet, one of
+    them in more than one way; the largest are A and B.'
     >>> turned_sentence(turned[:0], before="2026-07-21")
     'Since 21 July 2026 no open deal due in the quarter was pushed, went back in stage or went quiet.'
     """
@@ -115,15 +132,25 @@ def turned_sentence(turned: pd.DataFrame, *, before: object, currency: str = "")
     deals = mine.drop_duplicates("opportunity_id")
     worth = words.amount(deals["turned_amount"].sum(), currency, compact=True)
     counts = mine["turn"].value_counts()
-    how = _listed([f"{counts[turn]} {turn}" for turn in TURNS if turn in counts])
+    how = _listed([f"{counts[turn]} {_verb(turn, counts[turn])}" for turn in TURNS if turn in counts])
+    twice = int(mine["opportunity_id"].value_counts().gt(1).sum())
+    if twice:
+        how += f", {'one' if twice == 1 else twice} of them in more than one way"
     if len(deals) == 1:
         how = _listed([turn for turn in TURNS if turn in counts])
-        return (
-            f"{since} one deal due in the quarter, {deals['opportunity_id'].iloc[0]}, worth {worth}, has turned: {how}."
-        )
+        named = words.deal(deals["opportunity_id"].iloc[0], names)
+        return f"{since} one deal due in the quarter, {named}, worth {worth}, has turned: {how}."
     largest = deals.sort_values("turned_amount", ascending=False, kind="stable")["opportunity_id"].head(_SHOWN)
-    named = _listed([words.group(name) for name in largest])
+    named = _listed([words.deal(name, names) for name in largest])
     return f"{since} {len(deals)} deals due in the quarter, worth {worth}, have turned: {how}; the largest are {named}."
+
+
+def _verb(turn: str, n: int) -> str:
+    said = {
+        "pushed": ("was pushed", "were pushed"), "stage back": ("went back a stage",) * 2,
+        "gone quiet": ("has gone quiet", "have gone quiet"),
+    }  # fmt: skip
+    return said[turn][int(n > 1)]
 
 
 def _silence(deals: pd.Series, activities: pd.DataFrame | None, evening: date) -> pd.Series:

@@ -294,7 +294,7 @@ def sentence(
     At the pace of 2026Q3 the open deals bring $45K a day (likely between $41K and $50K), while $44K a day was booked. \
 That is $6.0K more than in 2026Q2 (likely between $1.0K and $11K more): more open deals added $5.0K.
     >>> sentence(table, change, now=q3, before=q2, currency="USD", brief=True)
-    'At the pace of 2026Q3 the open deals bring $45K a day, $6.0K more than in 2026Q2'
+    'The open deals bring $45K a day, $6.0K more than in 2026Q2'
     """
     rows = table.set_index("period")
     few = [period for period in (now, before) if _n_won(rows, period) < min_n]
@@ -305,8 +305,9 @@ That is $6.0K more than in 2026Q2 (likely between $1.0K and $11K more): more ope
         return f"A sales velocity cannot be told for {now.label}: {_LACKING} are not known."
     pace = _pace(rows.loc[now.label], now, currency, deals)
     if brief:
-        head, total = pace.partition(" (")[0].partition(", while")[0], change.set_index("component").loc["total"]
-        return head if before in [*few, *unknown] else f"{head}, {_moved(total, before, currency)}"
+        head = pace.partition(" (")[0].partition(", while")[0].removeprefix(f"At the pace of {now.label} t")
+        moved = f", {_moved(change.set_index('component').loc['total'], before, currency)}"
+        return f"T{head}{'' if before in [*few, *unknown] else moved}"
     if before in few:
         return f"{pace} Too few to compare it with {before.label}: {_wins(rows, before)}."
     if before in unknown:
@@ -354,9 +355,9 @@ def _change_words(change: pd.DataFrame, before: Period, currency: str) -> str:
     listed = ", and ".join([", ".join(moved[:-1]), moved[-1]] if len(moved) > 1 else moved)
     if not total["is_named"]:
         if moved:
-            return f"That is no clear change from {before.label}, but {listed}."
-        factors = "the number of open deals, the win rate, the deal size or the days to an end"
-        return f"That is no clear change from {before.label}, nor is there one in {factors}."
+            return f"The pace shows no clear change from {before.label}, but {listed}."
+        factors = "its four factors: open deals, win rate, deal size and days to an end"
+        return f"The pace shows no clear change from {before.label}, nor does any of {factors}."
     value, low, high = (total[f"velocity_change_amount{end}"] for end in ("", "_low", "_high"))
     side = "more" if value > 0 else "less"
     inside = words.interval(*sorted((abs(low), abs(high))), "amount", currency=currency) if low * high > 0 else ""

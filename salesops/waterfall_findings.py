@@ -59,8 +59,8 @@ def waterfall_sentence(
     >>> table = pd.DataFrame([row("start", 2, 150e3), row("created", 1, 5e4), row("increased", 1, 1e4),
     ...     row("won", 1, -8e4), row("end", 2, 13e4)])
     >>> print(waterfall_sentence(table, **days))
-    Of the $150K (2 deals) due in 2026Q3 on 30 June 2026 and the $60K that came since, $80K was won and nothing lost; \
-$130K (2 deals) was left on 31 July 2026.
+    Of the pipeline due in 2026Q3, $80K was won and nothing lost: $150K (2 deals) was due on 30 June 2026 and $60K \
+came since; $130K (2 deals) was left on 31 July 2026.
     >>> waterfall_sentence(table, **days, brief=True)
     'Of the pipeline due in 2026Q3, $80K was won and nothing lost'
     >>> print(waterfall_sentence(table.iloc[:1], **days))
@@ -79,11 +79,13 @@ have come, left or changed its amount.
     if flows.empty:
         nothing = "no deal is recorded to have come, left or changed its amount"
         return f"The pipeline due {window.when} stayed at {stood} from {first} to {last}: {nothing}."
+    ends = f"Of the pipeline due {window.when}, {_gone(flows, currency)}"
     if brief:
-        return f"Of the pipeline due {window.when}, {_gone(flows, currency, _ENDS)}"
-    due = f"Of the {stood} due {window.when} on {first}{_since(flows, currency)}"
-    left = f"{_money(after, currency)} ({_deals(after['n'])}) was left on {last}"
-    return f"{due}, {_gone(flows, currency, [*_ENDS, *_WAYS_OUT])}; {left}."
+        return ends
+    left = f"{_money(after, currency)} ({_deals(after['n'])})" if after["n"] else "nothing"
+    left = f"{left} was left on {last}"
+    other = _elsewhere(flows, currency)
+    return f"{ends}: {stood} was due on {first}{_since(flows, currency)}; {other}{' and ' if other else ''}{left}."
 
 
 def untold_sentence(stage_history: pd.DataFrame) -> str:
@@ -143,15 +145,23 @@ def _since(flows: pd.DataFrame, currency: str) -> str:
     if came.empty:
         return ""
     total = came["pipeline_waterfall_amount"].sum()
-    return f" and the {words.amount(total, currency, compact=True) if total else _UNPRICED} that came since"
+    return f" and {words.amount(total, currency, compact=True) if total else _UNPRICED} came since"
 
 
-def _gone(flows: pd.DataFrame, currency: str, ways: list[str]) -> str:
-    """What was won, what lost, and how else it left."""
-    said = {way: _left(flows, way, currency) for way in ways if way in flows.index or way in _ENDS}
-    verb = "were" if said[ways[0]] == _UNPRICED else "was"
-    parts = [f"{money} {_SAID.get(way, way)}" for way, money in said.items() if way != ways[0]]
-    return ", ".join([f"{said[ways[0]]} {verb} {ways[0]}", *parts[:-1]]) + f" and {parts[-1]}"
+def _gone(flows: pd.DataFrame, currency: str) -> str:
+    """What was won, and what lost."""
+    won, lost = (_left(flows, way, currency) for way in _ENDS)
+    return f"{won} {'were' if won == _UNPRICED else 'was'} won and {lost} lost"
+
+
+def _elsewhere(flows: pd.DataFrame, currency: str) -> str:
+    """How it left other than by being won or lost."""
+    said = [(_left(flows, way, currency), _SAID.get(way, way)) for way in _WAYS_OUT if way in flows.index]
+    if not said:
+        return ""
+    (first, how), *rest = said
+    verb = "were" if first == _UNPRICED else "was"
+    return ", ".join([f"{first} {verb} {how}", *(f"{money} {way}" for money, way in rest)])
 
 
 def _left(flows: pd.DataFrame, way: str, currency: str) -> str:

@@ -6,6 +6,7 @@ differently. Where the mapping, the parameters or a definition changed between t
 it is not compared with what comes after.
 """
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
@@ -29,8 +30,18 @@ INPUT, UNKNOWN = "input", "unknown"
 
 _BREAKS = (MAPPING, PARAMETERS, DEFINITION, UNKNOWN)
 _MADE_BY = (MAPPING, PARAMETERS, CODE, NOTEBOOK, PACKAGES)
+# What people look at and act on: the figures of the cover's scorecard, and the others a quarterly pack compares.
+KEY_FIGURES = (
+    "bookings_amount", "won_count", "win_rate", "value_win_rate", "won_size_amount", "won_exit_days",
+    "sales_velocity_amount", "slippage_rate", "quota_attainment_rate", "lead_sla_rate", "pipeline_coverage_ratio",
+)  # fmt: skip
+OTHERS = 500
+KEY_SHARE = 0.8  # of the errors a reader is allowed
+
+_FIGURE = ["metric", "statistic", "where", "currency", "value", "was_value", "low", "high"]
 _SAME = ["report", "metric", "statistic", "by", "where", "currency", "unit", "clock"]
-_STOCKS = ("as_of", "snapshot", "period_end")  # what is there on a day: mostly the same deals as before, no new count
+# No Poisson counts: what is there on a day are mostly the same deals as before; activities come several to a deal.
+_NO_EVENTS = ("as_of", "snapshot", "period_end", "occurred")
 _DAYS_APART = 3  # in the length of two like periods: months and quarters are not equally long
 _LEVEL = 0.95
 _NUMBERS = ("value", "low", "high", "level", "n")
@@ -116,10 +127,10 @@ def movements(before: Document, after: Document, *, min_n: int = checks.MIN_N) -
     """Each figure of the later report's own period beside the same of the earlier report's.
 
     Only what can be compared is: the same metric, definition, group, filter and currency; periods that are equally
-    long and equally far on; an interval on at least one side (a record without one is exact, a count of events in
-    the period has that of a Poisson count); `min_n` deals on both. A difference is not compared with a difference.
-    The earlier value is as the later report gives it, where it does (a restated figure moves nothing), else as it was
-    published. Nothing is compared across a break.
+    long and equally far on; an interval on at least one side (a record without one is exact, a count of deals or leads
+    in the period has that of a Poisson count; activities come several to a deal and have none); `min_n` deals on both.
+    A difference is not compared with a difference. The earlier value is as the later report gives it, where it does (a
+    restated figure moves nothing), else as it was published. Nothing is compared across a break.
 
     Parameters
     ----------
@@ -132,7 +143,8 @@ def movements(before: Document, after: Document, *, min_n: int = checks.MIN_N) -
     -------
     DataFrame
         One row per comparison: the columns of `figures_files.figures`, ``was_period``, ``was_value``, ``gap``,
-        ``gap_least``, ``gap_most`` (the 95 % interval of the difference) and ``p_value``. Hand it to `named`.
+        ``gap_least``, ``gap_most`` (the 95 % interval of the difference), ``p_value`` and ``is_key`` (the
+        whole of one of `KEY_FIGURES`). Hand it to `named`.
 
     References
     ----------
@@ -147,12 +159,17 @@ def movements(before: Document, after: Document, *, min_n: int = checks.MIN_N) -
     pair = pair[~pair["n"].lt(min_n) & ~pair["was_n"].lt(min_n) & pair["unit"].ne("points")]
     found = [_difference(row) for row in pair.to_dict("records")]
     table = pd.DataFrame(found, columns=["gap", "gap_least", "gap_most", "p_value"], index=pair.index, dtype=float)
-    pair = pd.concat([pair, table], axis=1)
+    is_key = pair["metric"].isin(KEY_FIGURES) & pair["statistic"].eq("value") & pair["by"].eq("{}")
+    pair = pd.concat([pair, table, is_key.rename("is_key").astype(bool)], axis=1)
     return pair[pair["p_value"].notna()].reset_index(drop=True)
 
 
 def named(table: pd.DataFrame) -> pd.DataFrame:
     """Movements with what may be named: more than noise would move, all comparisons taken together.
+
+    A reader sees the whole pack, so one report is judged as part of one: there is never less than the key figures and
+    `OTHERS` others to be compared. The key figures have four fifths of the weight; among hundreds of groups a change of
+    the win rate would be lost. A figure that stands in several reports counts once and is named in all or in none.
 
     Parameters
     ----------
@@ -167,15 +184,32 @@ def named(table: pd.DataFrame) -> pd.DataFrame:
 
     References
     ----------
-    `salesops.stats.multiplicity.named_together`.
+    Genovese, Roeder & Wasserman (2006), Biometrika 93:509-524; `salesops.stats.multiplicity.named_together`.
     """
-    [table] = multiplicity.named_together(table)
+    table = _judged(table)
     wholes = table[table["is_named"] & table["by"].eq("{}")]
     ways = set(zip(wholes["report"], wholes["metric"], wholes["statistic"], np.sign(wholes["gap"]), strict=True))
     own = zip(table["report"], table["metric"], table["statistic"], np.sign(table["gap"]), strict=True)
     is_part = pd.Series([each in ways for each in own], index=table.index, dtype=bool) & table["by"].ne("{}")
     table = table.assign(is_told=table["is_named"] & ~is_part)
     return table.sort_values("p_value", kind="stable", ignore_index=True)
+
+
+def _judged(table: pd.DataFrame) -> pd.DataFrame:
+    """Each figure once, by its weight in a pack; the verdict goes to wherever it stands."""
+    by = table["by"].map(
+        lambda text: figures_files.groups({k: v for k, v in json.loads(text).items() if v is not None})
+    )
+    thing = pd.Series(table.assign(by=by).groupby(["by", *_FIGURE], dropna=False).ngroup(), index=table.index)
+    once = pd.DataFrame({"p_value": table["p_value"], "is_key": table["is_key"], "thing": thing})
+    once = once.sort_values("is_key", ascending=False, kind="stable").drop_duplicates("thing")
+    n_key = max(int(once["is_key"].sum()), len(KEY_FIGURES))
+    n = n_key + max(int((~once["is_key"]).sum()), OTHERS)
+    weight = np.where(once["is_key"], KEY_SHARE * n / n_key, (1 - KEY_SHARE) * n / (n - n_key))
+    weighted = once.assign(p_value=(once["p_value"] / weight).clip(upper=1.0))
+    unseen = pd.DataFrame({"p_value": np.ones(n - len(once))})
+    judged = multiplicity.named_together(weighted, unseen)[0].set_index("thing")["is_named"]
+    return table.assign(is_named=thing.map(judged).astype(bool), n_compared=len(once))
 
 
 def alike(before: Document, after: Document) -> bool:
@@ -333,7 +367,7 @@ def _as_known_now(pair: pd.DataFrame, before: Document, after: Document) -> pd.D
 
 def _difference(row: Mapping[str, Any]) -> tuple[float, float, float, float]:
     now, was = (_side(row, start) for start in ("", "was_"))
-    is_count = row["unit"] == "count" and row["clock"] not in _STOCKS
+    is_count = row["unit"] == "count" and row["clock"] not in _NO_EVENTS
     gap, low, high = changes.difference(now, was, "x", is_count=is_count)
     if gap is None or low is None or not math.isfinite(high - low) or high <= low:
         return (math.nan,) * 4

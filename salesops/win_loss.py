@@ -333,16 +333,18 @@ def rate_sentence(
         all_of_them = f"All {words.number(now['n'])} {deals} closed {when}"
         return f"{all_of_them} were won: a record without lost deals gives no win rate."
     counted = f"{words.number(now['won_count'])} of {words.number(now['n'])}"
-    stated = f"We won {words.rate(now['won_count'] / now['n'])} of the {deals} closed {when} ({counted})"
+    won = now["won_count"] / now["n"]
+    stated = f"We won {words.rate(won)} of the {deals} closed {when} ({counted})"
     if now["n"] < min_n:
         return f"{stated}: too few to read a rate from."
     if before["n"] < min_n:
         return f"{stated}."
     gap, low, high = proportions.difference_interval(now["won_count"], now["n"], before["won_count"], before["n"])
-    was = f"from {words.rate(before['won_count'] / before['n'])} in {prior.label}"
+    was, is_now, moved = words.ends(before["won_count"] / before["n"], won)
     if words.covers_zero(low, high):
-        return f"{stated}: no clear change {was}."
-    return f"{stated}, {'up' if gap > 0 else 'down'} {words.points(abs(gap))} {was}."
+        return f"{stated}: no clear change from {words.rate(before['won_count'] / before['n'])} in {prior.label}."
+    stated = stated.replace(words.rate(won), is_now, 1)
+    return f"{stated}, {'up' if gap > 0 else 'down'} {moved} from {was} in {prior.label}."
 
 
 def groups_sentence(differences: pd.DataFrame, by: str) -> str:
@@ -355,14 +357,14 @@ def groups_sentence(differences: pd.DataFrame, by: str) -> str:
     >>> groups_sentence(table, "segment")
     'SMB wins less often than the other deals, by 30 points (likely between 19 and 41).'
     >>> groups_sentence(table.assign(is_named=False), "segment")
-    'No segment wins more or less often than the other deals by more than chance would give (1 compared).'
+    'No segment wins more or less often than the other deals beyond chance (1 compared).'
     """
     name = words.label(by).lower()
     if differences.empty:
         return f"Fewer than two groups by {name} have enough closed deals to compare."
     named = differences[differences["is_named"]]
     if named.empty:
-        beyond = f"by more than chance would give ({len(differences)} compared)"
+        beyond = f"beyond chance ({len(differences)} compared)"
         return f"No {name} wins more or less often than the other deals {beyond}."
     first = named.iloc[0]
     gap, *ends = (first[f"win_rate_difference{end}"] for end in ("", "_low", "_high"))

@@ -313,15 +313,15 @@ def trend_sentence(trend: pd.DataFrame, *, each: str = "month") -> str:
     >>> trend_sentence(trend.assign(n=5, limit_low_rate=None, rule=None))
     'Too few deals are closed a month to say whether the win rate changes.'
     >>> trend_sentence(trend.head(4).assign(limit_low_rate=None))
-    'Too few months have closed deals enough to say whether the win rate changes (4 of 4).'
+    'Too few months have enough deals to tell a trend: 4 of 4.'
     """
     trend = trend.reset_index(drop=True)
     judged = trend["limit_low_rate"].notna()
     if not judged.any():
-        enough, changes = int((trend["n"] >= checks.MIN_N).sum()), "to say whether the win rate changes"
+        enough = int((trend["n"] >= checks.MIN_N).sum())
         if not enough:
-            return f"Too few deals are closed a {each} {changes}."
-        return f"Too few {each}s have closed deals enough {changes} ({enough} of {len(trend)})."
+            return f"Too few deals are closed a {each} to say whether the win rate changes."
+        return f"Too few {each}s have enough deals to tell a trend: {enough} of {len(trend)}."
     runs = trend.index[trend["rule"] == "run"]
     if len(runs):
         return _run_sentence(trend, runs, judged, each)

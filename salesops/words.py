@@ -21,29 +21,11 @@ LOCALES = {"en": (".", ","), "de": (",", ".")}  # mark of decimals, mark of thou
 _LOCALE: ContextVar[str] = ContextVar("locale", default="en")
 _SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥", "INR": "₹"}
 _UNIT_OF_SUFFIX = {
-    "_per_day": "amount_per_day",
-    "_rate": "rate",
-    "_share": "rate",
-    "_probability": "rate",
-    "_coverage": "rate",
-    "_points": "points",
-    "_amount": "amount",
-    "_days": "days",
-    "_hours": "hours",
-    "_ratio": "ratio",
-    "_count": "count",
-    "_date": "date",
-}
-_ACRONYMS = {
-    "auc": "AUC",
-    "crm": "CRM",
-    "arr": "ARR",
-    "acv": "ACV",
-    "ets": "ETS",
-    "sla": "SLA",
-    "mase": "MASE",
-    "wape": "WAPE",
-}
+    "_per_day": "amount_per_day", "_rate": "rate", "_share": "rate", "_probability": "rate", "_coverage": "rate",
+    "_points": "points", "_amount": "amount", "_days": "days", "_hours": "hours", "_ratio": "ratio",
+    "_count": "count", "_date": "date",
+}  # fmt: skip
+_ACRONYMS = {name.lower(): name for name in ("AUC", "CRM", "ARR", "ACV", "ETS", "SLA", "MASE", "WAPE")}
 _NAMED = {
     "n": "n", "won_count": "Won", "lost_count": "Lost", "open_count": "Open",
     "own_past_wape": "Miss without the factor", "factor_wape": "Miss with the factor", "landing_amount": "Lands at",
@@ -54,44 +36,21 @@ _NAMED = {
     "interval_coverage_rate_80": "Within the 80 % range",
 }  # fmt: skip
 _METHODS = {
-    "pipeline": "the deal-by-deal forecast",
-    "stage_table": "the stage-by-stage forecast",
-    "category_history": "forecast categories",
-    "length_of_sales_cycle": "length of the sales cycle",
-    "run_rate": "run rate",
-    "seasonal_naive": "same quarter last year",
-    "crm_probability": "the CRM's probabilities",
-    "stage_history": "past deals in the stage",
-    "win_model": "the win model",
-    "base_rate": "the same chance for every deal",
-}
+    "pipeline": "the deal-by-deal forecast", "stage_table": "the stage-by-stage forecast",
+    "category_history": "forecast categories", "length_of_sales_cycle": "length of the sales cycle",
+    "run_rate": "run rate", "seasonal_naive": "same quarter last year",
+    "crm_probability": "the CRM's probabilities", "stage_history": "past deals in the stage",
+    "win_model": "the win model", "base_rate": "the same chance for every deal",
+}  # fmt: skip
 _OF_COLUMNS = ("factor", "other_factor", "dimension", "behaviour")  # what stands in them is the name of a column
-_STATISTICS = {
-    "mean": "mean",
-    "median": "median",
-    "p10": "10th percentile",
-    "p25": "25th percentile",
-    "p50": "50th percentile",
-    "p75": "75th percentile",
-    "p90": "90th percentile",
-}
+_STATISTICS = {"mean": "mean", "median": "median"} | {f"p{n}": f"{n}th percentile" for n in (10, 25, 50, 75, 90)}
 
 
 def value(number: object, unit: str | None, *, currency: str = "", compact: bool = False, bare: bool = False) -> str:
     """A value as its unit is written.
 
-    Parameters
-    ----------
-    number
-        The value; missing gives "—".
-    unit
-        rate, points, amount, days, hours, count, ratio, amount_per_day, date or None (text as it is).
-    currency
-        ISO code of amounts.
-    compact
-        Short amounts, as in tiles.
-    bare
-        Days, hours and points without their word, for a column whose head says it.
+    Units are rate, points, amount, days, hours, count, ratio, amount_per_day, date or None (text as it is);
+    ``compact`` shortens amounts, as in tiles; ``bare`` leaves out the word of days, hours and points.
 
     Examples
     --------
@@ -177,6 +136,19 @@ def rate(number: float) -> str:
     return f"{_signed(number, size, 1 if (0 < size < 0.95 or 99.5 <= size < 100) else 0)} %"
 
 
+def chance(number: float) -> str:
+    """A forecast chance: at its ends in words, for no forecast is that sure of itself.
+
+    Examples
+    --------
+    >>> chance(0.241), chance(0.0), chance(0.997)
+    ('24 %', 'under one in a hundred', 'over ninety-nine in a hundred')
+    """
+    if not is_missing(number) and (number < 0.01 or number > 0.99):
+        return "under one in a hundred" if number < 0.01 else "over ninety-nine in a hundred"
+    return rate(number)
+
+
 def points(number: float, signed: bool = False) -> str:
     """A difference of two rates in percentage points.
 
@@ -194,6 +166,26 @@ def points(number: float, signed: bool = False) -> str:
         return "0 points"
     mark = ("−" if number < 0 else "+") if signed else ""
     return f"{mark}{text} {'point' if text == '1' else 'points'}"
+
+
+def ends(before: float, now: float) -> tuple[str, str, str]:
+    """Two rates and the points between them, all three with a decimal where whole numbers would not agree.
+
+    Examples
+    --------
+    >>> ends(0.325, 0.221), ends(0.3265, 0.2428)
+    (('32 %', '22 %', '10 points'), ('32.6 %', '24.3 %', '8.3 points'))
+    """
+    texts = rate(before), rate(now), points(0 if is_missing(now) or is_missing(before) else abs(now - before))
+    if MISSING in texts[:2] or any(mark in "".join(texts) for mark in "<>"):
+        return texts
+    sizes = [float(each) * 100 for each in (before, now, abs(now - before))]
+    first, last, gap = (round(size, "." in text or "," in text) for size, text in zip(sizes, texts, strict=True))
+    if abs(abs(last - first) - gap) < 0.05:
+        return texts
+    first, last = (round(size, 1) for size in sizes[:2])
+    shown = (f"{_signed(size, abs(size), 1)} %" for size in (first, last))
+    return *shown, f"{_text(abs(last - first), 1)} points"
 
 
 def amount(number: float, currency: str = "", *, compact: bool = False) -> str:
@@ -296,9 +288,13 @@ def bracket(low: float, high: float, unit: str) -> str:
     --------
     >>> bracket(0.2, 0.29, "rate"), bracket(310, None, "days"), bracket(None, None, "rate")
     ('[20–29]', '[310–?]', '')
+    >>> bracket(-1e-17, 0.5, "rate"), bracket(0.99, 1 - 1e-16, "rate")  # limits reach what is 0 or 100 % itself
+    ('[0–50]', '[99–100]')
     """
     if is_missing(low) and is_missing(high):
         return ""
+    if unit == "rate":
+        low, high = (end if is_missing(end) or abs(end - round(end)) >= 0.0005 else round(end) for end in (low, high))
     ends = [
         "?" if is_missing(end) else value(end, unit, bare=True).replace(" %", "").removesuffix(" a day")
         for end in (low, high)
@@ -321,16 +317,8 @@ def change(
     whose interval covers zero gets no direction. Where less is better the words say
     which way is good.
 
-    Parameters
-    ----------
-    now, before
-        The two values.
-    unit
-        Their unit.
-    low, high
-        Interval of ``now - before``; left out where both are exact records.
-    good
-        higher, lower or none.
+    ``low`` and ``high`` are the interval of ``now - before``, left out where both are exact records; ``good`` is
+    higher, lower or none.
 
     Examples
     --------
@@ -349,7 +337,7 @@ def change(
         return "unchanged"
     word = "up" if now > before else "down"
     if unit in ("rate", "points"):
-        moved = points(abs(now - before))
+        moved = ends(before, now)[2] if unit == "rate" else points(abs(now - before))
         if moved == points(0):
             return "unchanged"  # "up 0 points" would say two things
     elif before <= 0:
@@ -452,6 +440,18 @@ def group(name: object, column: str = "") -> str:
     if isinstance(name, bool) or type(name).__name__ == "bool_":
         return "yes" if name else "no"
     return f"{name:%Y-%m-%d}" if isinstance(name, date) else str(name)
+
+
+def deal(key: object, names: pd.Series | None = None) -> str:
+    """A deal by its name, where one is known, and its id.
+
+    Examples
+    --------
+    >>> deal("D-17", pd.Series({"D-17": "Oak Foods renewal"})), deal("D-17")
+    ('Oak Foods renewal (D-17)', 'D-17')
+    """
+    name = None if names is None else names.get(key)
+    return group(key) if is_missing(name) else f"{name} ({key})"
 
 
 def is_missing(item: object) -> bool:

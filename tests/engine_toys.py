@@ -59,13 +59,12 @@ object()
 """
 
 
-def notebook(path: Path, parameters: str = PARAMETERS, cells: tuple[str, ...] = (WORK, SAY)) -> Path:
+def notebook(
+    path: Path, parameters: str = PARAMETERS, cells: tuple[str, ...] = (WORK, SAY), heading: str = "## Where do we win?"
+) -> Path:
     """Write a notebook of a title, a parameters cell, and code cells under a heading."""
     tagged = nbformat.v4.new_code_cell(parameters, metadata={"tags": ["parameters"]})
-    title, heading = (
-        nbformat.v4.new_markdown_cell("# Toy: what happened?"),
-        nbformat.v4.new_markdown_cell("## Where do we win?"),
-    )
+    title, heading = map(nbformat.v4.new_markdown_cell, ("# Toy: what happened?", heading))
     book = nbformat.v4.new_notebook(cells=[title, tagged, heading, *map(nbformat.v4.new_code_cell, cells)])
     path.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(book, path)

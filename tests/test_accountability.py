@@ -178,17 +178,20 @@ def test_the_record_is_as_stated_then():
     text = accountability.record_sentence(record, week=9)
     last = record[record["week"].eq(9)].iloc[-1]
     money = [words.amount(last[name], compact=True) for name in ("week_forecast_amount", "quarter_bookings_amount")]
-    assert text == (f"Forecasts made at week 9 were too low in all 8 quarters: for {last['period']} {money[0]} was forecast "
-                    f"and {money[1]} booked. Bookings lay within the range in 8 of 8, where four of five should.")  # fmt: skip
+    assert text == (f"Forecasts made as week 9 of a quarter began were too low in all 8 quarters: for {last['period']} {money[0]} was forecast "
+                    f"and {money[1]} booked. Bookings lay within the range of the forecast in 8 of 8, where four of five should.")  # fmt: skip
     missed = record.assign(week_forecast_amount_high=91.0, week_forecast_amount_low=90.0)
-    assert "within the range in none of 8, where four of five should." in accountability.record_sentence(missed, week=9)
+    assert (
+        "within the range of the forecast in none of 8, where four of five should."
+        in accountability.record_sentence(missed, week=9)
+    )
     one = record[record["week"].eq(5)].head(1)
     assert accountability.record_sentence(one, week=5).startswith(
-        "Forecasts made at week 5 were too low in the one quarter: "
+        "Forecasts made as week 5 of a quarter began were too low in the one quarter: "
     )
     blind = one.assign(week_forecast_amount_low=np.nan, week_forecast_amount=100.0)
     assert accountability.record_sentence(blind, week=5) == (
-        f"Forecasts made at week 5 were right to the cent in the one quarter: for {one['period'].item()} 100 was forecast "
+        f"Forecasts made as week 5 of a quarter began were right to the cent in the one quarter: for {one['period'].item()} 100 was forecast "
         "and 100 booked."
     )
 

@@ -100,8 +100,8 @@ def test_the_input_is_left_as_it_was():
 
 def test_errors_say_what_to_do(one_won):
     ask = {"change_date": CHANGE, "as_of": date(2026, 9, 30)}
-    with pytest.raises(checks.ParameterError, match=r"days is 0\. Give the days a deal has to be won, 1 or more"):
-        before_after.cases(one_won, **ask, days=0)
+    with pytest.raises(checks.ParameterError, match=r"days is -1\. Give the days a deal has to be won, 0 or more"):
+        before_after.cases(one_won, **ask, days=-1)
     with pytest.raises(
         checks.ParameterError, match=r"1 deals are neither in nor out \(SMB\)\. Give a column of true and false"
     ):

@@ -7,7 +7,7 @@ from pathlib import Path
 import engine_toys
 import pytest
 
-from salesops import cli, crm
+from salesops import checks, cli, crm
 
 TAKEN = """\
 source	str	sample	a folder, or "sample"
@@ -107,6 +107,16 @@ def test_a_fault_of_ours_is_short_unless_asked(capsys, monkeypatch):
     )
     assert cli.main(["run", "--traceback"]) == 1
     assert "Traceback (most recent call last)" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("root")
+def test_a_refusal_says_its_own_words(capsys, monkeypatch):
+    def refused(*_, **__):
+        raise checks.SalesopsError("index: not fit to be published: two screens. Shorten it.")
+
+    monkeypatch.setattr(crm, "load", refused)
+    assert cli.main(["run"]) == 1
+    assert capsys.readouterr().err == "index: not fit to be published: two screens. Shorten it.\n"
 
 
 @pytest.mark.usefixtures("root")

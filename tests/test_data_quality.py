@@ -379,7 +379,7 @@ def test_each_form_of_the_headline(rates, moved, said):
         ([("2025Q3", 200, 10), ("2026Q3", 200, 60)], "Open deals past their close date: up 25 points since 2025Q3 (5 % to 30 %)."),
         ([("2025Q3", 200, 20), ("2026Q3", 200, 22)], "Open deals past their close date: no clear change since 2025Q3 (10 % to 11 %)."),
         ([], ""),
-        ([("2025Q3", 19, 9), ("2026Q3", 200, 22)], "Too few open deals in the past to say whether the share past its close date changes."),
+        ([("2025Q3", 19, 9), ("2026Q3", 200, 22)], "Too few past open deals to say whether the share past its close date changes."),
     ],
 )  # fmt: skip
 def test_each_form_of_the_trend(rows, said):

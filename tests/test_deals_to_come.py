@@ -254,10 +254,10 @@ def said(n=9, here=2.0, arriving=3.0, other=4.0, qualified=5.0):
 def test_every_branch_of_the_sentence():
     assert said() == (
         "About 9 deals are expected to be created by the end of 2026Q3, in four of five cases between 5 and 13: about 4 "
-        "without a lead, about 3 of leads yet to arrive and about 2 of the 9 leads open now. About 5 leads are expected to "
-        "be qualified by then."
+        "without a lead, about 3 of leads yet to arrive and about 2 of the 9 leads open now, whenever they arrived. "
+        "About 5 leads are expected to be qualified by then."
     )
-    assert "and about 1 of the one lead open now." in said(n=1, here=0.7, qualified=1.1)
+    assert "and about 1 of the one lead open now, whenever it arrived." in said(n=1, here=0.7, qualified=1.1)
     assert said(qualified=1.1).endswith(" About 1 lead is expected to be qualified by then.")
     assert "hardly any of leads yet to arrive and hardly any of the 9 leads open" in said(here=0.1, arriving=0.2)
     assert said(here=0.1, arriving=0.2, other=0.1).startswith("Hardly any deal is expected to be created by the end")

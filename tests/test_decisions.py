@@ -77,7 +77,8 @@ def test_a_decision_is_read_whole(tmp_path):
 @pytest.mark.parametrize(("old", "new", "said"), [
     ("  owner: Ann Lee\n", "", "owner is missing in 1 of 1 decision (decision 1). Write who answers for it."),
     ("won_in_time_rate", "won_in_time", "metric is no metric. Did you mean 'won_in_time_rate'? in 1 of 1"),
-    ("won_in_time_rate", "won_amount", "metric is no share in 1 of 1 decision (decision 1: 'won_amount')."),
+    ("won_in_time_rate", "slippage_rate", "metric cannot be scored by before and after in 1 of 1 decision (decision 1: "
+     "'slippage_rate'). Write one that can: won_in_time_rate, win_rate, decided_win_rate, all_closed_win_rate."),
     ("20 %", "20", "baseline is no share in 1 of 1 decision (decision 1: '20.0'). Write it as 24 % or as 0.24."),
     ("10 points", "0", "expected_effect is nothing or more than 100 points in 1 of 1 decision (decision 1: '0.0')."),
     ("2025-12-01", "2024-12-01", "review_date is not after change_date in 1 of 1 decision (decision 1: '2024-12-01')."),
@@ -153,11 +154,11 @@ HEAD = '"Ask for a sponsor" (since 1 January 2025): '
 
 
 @pytest.mark.parametrize(("changes", "said"), [
-    ({}, "won within 30 days more often, by 8 points (likely between 5 and 12); that is at least the expected 5 points."),
+    ({}, "deals are won within 30 days more often, by 8 points (likely between 5 and 12); that is at least the expected 5 points."),
     ({"state": "worse", "decision_effect": -0.08, "decision_effect_low": -0.12, "decision_effect_high": -0.05,
-      "expected": "excluded"}, "won within 30 days less often, by 8 points (likely between 5 and 12); the expected 5 points can be ruled out."),
+      "expected": "excluded"}, "deals are won within 30 days less often, by 8 points (likely between 5 and 12); the expected 5 points can be ruled out."),
     ({"state": "worse", "decision_effect": -0.08, "decision_effect_low": -0.12, "decision_effect_high": -0.05,
-      "expected_effect": -0.05}, "won within 30 days less often, by 8 points (likely between 5 and 12); that is at least the expected fall of 5 points."),
+      "expected_effect": -0.05}, "deals are won within 30 days less often, by 8 points (likely between 5 and 12); that is at least the expected fall of 5 points."),
     ({"state": "no clear change", "expected": "possible"}, "no clear change of how often deals are won within 30 days (1,500 deals before, 400 after); the expected 5 points are still possible."),
     ({"state": "no clear change", "expected": "excluded"}, "no clear change of how often deals are won within 30 days (1,500 deals before, 400 after); the expected 5 points can be ruled out."),
     ({"state": "too early", "reason": "none of the deals started since has had its 30 days"}, "too early to tell, none of the deals started since has had its 30 days; from 3 July 2025 on."),
@@ -168,15 +169,43 @@ def test_the_sentence_is_true_in_every_state(changes, said):
     assert decisions.sentences(row_of(**changes)) == [HEAD + said]
 
 
-def test_before_its_day_with_another_metric_or_without_its_group_a_decision_is_kept_and_says_why(tmp_path):
+def of_closed(metric, frame, as_of):
+    """After less before among the deals that closed, in the group and in the others, by a plain loop."""
+    counts = {(smb, after): [0, 0] for smb in (True, False) for after in (True, False)}
+    for row in frame.itertuples():
+        is_out = metric != "all_closed_win_rate" and pd.isna(row.qualified_date)
+        if is_out or row.close_date.date() > as_of or (metric == "decided_win_rate" and row.outcome == "no_decision"):
+            continue
+        cell = counts[row.segment == "SMB", row.close_date.date() >= CHANGE]
+        cell[0] += bool(row.is_won)
+        cell[1] += 1
+    share = {key: won / n for key, (won, n) in counts.items()}
+    return (share[True, True] - share[True, False]) - (share[False, True] - share[False, False]), counts
+
+
+@pytest.mark.parametrize("metric", list(decisions.SCORED)[1:])
+def test_a_share_of_closed_deals_is_scored_by_the_day_they_closed(tmp_path, metric):
+    frame = company(after=0.5)
+    lost = frame.index[frame["outcome"].eq("lost")]
+    frame.loc[lost[::4], "outcome"] = "no_decision"
+    frame["qualified_date"] = frame["created_date"].where(frame.index % 5 > 0)
+    row = scored(ledger(tmp_path, ENTRY.replace("won_in_time_rate", metric)), frame, date(2025, 12, 15)).iloc[0]
+    effect, counts = of_closed(metric, frame[frame["close_date"] <= "2025-12-15"], date(2025, 12, 15))
+    assert row["state"] == decisions.BETTER and row["decision_effect"] == pytest.approx(effect, abs=1e-12)
+    assert (row["n_before"], row["n_after"]) == (counts[True, False][1], counts[True, True][1])
+    (said,) = decisions.sentences(pd.DataFrame([row]))
+    assert said.startswith(f"{HEAD}{decisions.SCORED[metric]} more often, by ") and "within" not in said
+    early = scored(ledger(tmp_path, ENTRY.replace("won_in_time_rate", metric)), frame.iloc[:0], CHANGE).iloc[0]
+    assert early["reason"] == "no deal has closed since" and early["judged_from_date"] == date(2025, 6, 3)
+
+
+def test_before_its_day_or_without_its_group_a_decision_is_kept_and_says_why(tmp_path):
     def refuse(_):
         raise checks.ParameterError("group: there is no column 'regoin'.")
 
     frame = company(until=date(2024, 6, 1))
-    text = ENTRY + ENTRY.replace("won_in_time_rate", "win_rate")
-    late, other = scored(ledger(tmp_path, text), frame, date(2024, 6, 1)).to_dict("records")
+    [late] = scored(ledger(tmp_path), frame, date(2024, 6, 1)).to_dict("records")
     assert (late["state"], late["reason"]) == (decisions.TOO_EARLY, "it begins later") and not late["is_due"]
-    assert other["state"] == decisions.NOT_SCORED and "not win rate" in other["reason"]
     lost = decisions.scored(decisions.read(tmp_path)[:1], company(), as_of=AS_OF, is_in=refuse)
     assert decisions.sentences(lost) == [HEAD + "not scored, group: there is no column 'regoin'."]
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from salesops import plain_yaml
 from salesops.checks import ParameterError
-from salesops.engine import catalog, kinds, plan, schema
+from salesops.engine import catalog, kinds, parameters, plan, schema
 
 TAKES = "source, as_of, period, where, by, mode, level"
 
@@ -264,7 +264,7 @@ def test_a_wrong_assignment_is_refused_in_words(root, assignments, words):
     [
         (
             "parameter: {level: 1}",
-            "my.yaml: unknown key 'parameter'. It takes reports, parameters, per_report. Did you mean 'parameters'?",
+            "my.yaml: unknown key 'parameter'. It takes reports, parameters, per_report, cover. Did you mean 'parameters'?",
         ),
         (
             "parameters: {levle: 1}",
@@ -284,7 +284,7 @@ def test_a_wrong_assignment_is_refused_in_words(root, assignments, words):
         ),
         ("reports: win_loss", "my.yaml: reports is not a list of names such as [win_loss, forecast]."),
         ("per_report: {win_loss: 3}", "my.yaml: win_loss is not a mapping of names to values."),
-        ("- win_loss", "my.yaml: is not a mapping. It takes reports, parameters, per_report."),
+        ("- win_loss", "my.yaml: is not a mapping. It takes reports, parameters, per_report, cover."),
         ("level: 1\nlevel: 2", "my.yaml: line 2: 'level' is there twice."),
     ],
 )
@@ -336,3 +336,13 @@ def test_every_value_of_a_column_gets_a_safe_name_of_its_own(values):
     assert list(names.values()) == values
     assert len({name.casefold() for name in names}) == len(values)
     assert all(catalog.checked(name) == name and len(name) < 70 for name in names)
+
+
+def test_a_pack_names_its_cover_and_the_order_of_its_reports(tmp_path):
+    (tmp_path / "p.yaml").write_text("{reports: [b, a, c], cover: c}")
+    assert parameters.read_file(tmp_path / "p.yaml").order == ["c", "b", "a"]
+    (tmp_path / "p.yaml").write_text("reports: [b, a]")
+    assert parameters.read_file(tmp_path / "p.yaml").order == ["b", "a"]
+    (tmp_path / "p.yaml").write_text("cover: [a]")
+    with pytest.raises(ParameterError, match=r"p.yaml: cover is not the name of a report such as executive_summary."):
+        parameters.read_file(tmp_path / "p.yaml")

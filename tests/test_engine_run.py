@@ -89,7 +89,7 @@ def test_the_figures_file_has_the_agreed_shape(published):
         "figures", "findings", "tiles", "tile_titles", "currency", "locale", "sections_left_out",
         "code", "hashes", "definitions",
     }  # fmt: skip
-    assert set(found["hashes"]) == {"input", "mapping", "parameters", "code", "notebook", "packages"}
+    assert set(found["hashes"]) == {"input", "mapping", "parameters", "code", "notebook", "packages", "notes"}
     assert all(re.fullmatch("[0-9a-f]{64}", digest) for digest in found["hashes"].values())
     assert (found["schema"], found["currency"], found["locale"]) == (1, "USD", "en")
     assert json.loads((published / "alpha.run.json").read_text())["locale"] == "en"

@@ -382,8 +382,8 @@ def test_headlines_when_all_is_known():
 
 def test_no_stage_is_named_whose_interval_touches_another():
     said = headlines(CLOSE, EVEN)
-    assert said[1] == "No stage of new stands clear of the others as the one fewest deals get past."
-    assert said[2] == "No stage of new stands clear of the others as the one where deals stay longest."
+    assert said[1] == "No stage of new stands clear as the one fewest deals get past."
+    assert said[2] == "No stage of new stands clear as the one where deals stay longest."
 
 
 def test_no_stage_is_named_from_too_few():
@@ -423,7 +423,7 @@ def test_the_group_won_most_often_is_named_only_where_it_stands_clear():
         "Deals without lead source are won most often: 40 % (likely between 30 % and 50 %)."
     )
     assert said({"lead_source": "Ads"}, low | {"lead_source": "Web", "overall_conversion_rate_high": 0.3}) == (
-        "No lead source stands clear of the others as the one whose deals are won most often."
+        "No lead source stands clear as the one whose deals are won most often."
     )
     few = low | {"lead_source": "Web", "n": 19}
     assert said({"lead_source": "Ads"}, few) == "Too few deals to compare how many are won by lead source."

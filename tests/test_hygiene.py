@@ -163,7 +163,7 @@ def test_the_sentence_names_what_most_money_lacks():
     said = hygiene.health_sentence(
         hygiene.pipeline_health(state, by=None), hygiene.component_rates(state), currency="USD"
     )
-    assert "what most of it lacks is a close date ahead: 71 % of it" in said and said.startswith(
+    assert "what is lacking most often is a close date ahead: in 71 % of it" in said and said.startswith(
         "14 % of the $700 open"
     )
 

@@ -362,7 +362,7 @@ def test_score_sentences():
     said = lead_funnel.score_sentence(bands)
     assert said.endswith("become an opportunity less often than those of the lowest (1-40): 10 % against 30 %.")
     title = lead_funnel.score_sentence(bands, goal="won", brief=True)
-    assert title == "Leads of a high score are won less often: 10 % against 30 % of the lowest"
+    assert title == "High scores are won less often: 10 % against 30 % of the lowest"
     assert "are won more often" in lead_funnel.score_sentence(bands.assign(n_reached=[20, 60, 3]), goal="won")
     few = "Too few leads have a score to say whether it tells how many become an opportunity."
     assert (
@@ -682,7 +682,7 @@ def test_response_sentences():
     assert said(lead_response_hours_p90=np.nan).endswith("more than one in ten have had no answer so far.")
     assert (
         said()
-        == "Half of the 100 leads that arrived in 2026Q3 are answered within 3 hours (likely between 2 hours and 4 hours), nine in ten within 20 hours."
+        == "Half of the 100 leads that arrived in 2026Q3 are answered within 3 hours (likely between 2 hours and 4 hours); nine in ten within 20 hours."
     )
 
 
@@ -724,14 +724,14 @@ def test_conversion_sentences():
     assert said(n=0) == "No leads arrived in 2026Q3."
     assert said(n=2) == "2 leads arrived in 2026Q3: too few to say how many are won."
     assert said(lead_conversion_rate=np.nan) == "100 leads arrived in 2026Q3; none of them has come to an end yet."
-    assert said(n_open=0) == "100 leads arrived in 2026Q3: 10 % were won, and none is still open."
+    assert said(n_open=0) == "100 leads arrived in 2026Q3: 10 % were won, and none of them is still open."
     assert (
         said(lead_unsettled_rate=0.5)
-        == "100 leads arrived in 2026Q3: 10 % were won so far; 1 is still open, too many to say how many will be in the end."
+        == "100 leads arrived in 2026Q3: 10 % were won so far; 1 of them is still open, too many to say how many will be in the end."
     )
     assert (
         said()
-        == "100 leads arrived in 2026Q3: 10 % were won so far, 20 % can be expected to be in the end (likely between 10 % and 30 %); 1 is still open."
+        == "100 leads arrived in 2026Q3: 10 % were won so far, 20 % can be expected to be in the end (likely between 10 % and 30 %); 1 of them is still open."
     )
 
 
@@ -783,7 +783,9 @@ def test_effect_sentences():
     assert said.startswith(
         "Leads answered in 1 to 4 hours are won more often than those answered within 1 hour, by 5 points among leads of like kind (likely between 2 and 8)"
     )
-    assert "(2 compared)" in lead_speed.effect_sentence(found.assign(is_named=False))
+    assert "later: 2 later times of answer were compared with the soonest" in lead_speed.effect_sentence(
+        found.assign(is_named=False)
+    )
 
 
 def test_rep_and_reply_sentences():

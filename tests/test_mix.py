@@ -81,7 +81,7 @@ def test_the_sentence_names_the_group_that_did_most_first():
     title = mix.sentence(change, parts, now="B", before="A", brief=True)
     assert title == "The win rate fell 8 points, from 27 % to 19 %"
     flat = mix.sentence(change.assign(is_named=False), parts, now="B", before="A", rate="share won", brief=True)
-    assert flat == "The share won shows no clear change, from 27 % to 19 %"
+    assert flat == "The share won: no clear change, 27 % to 19 %"
 
 
 def test_a_group_of_one_time_only_is_mix():
@@ -196,7 +196,7 @@ def said(total, mixed, rate, n=1000, clear=(True, True, True), share=0.2, n_befo
             "dimension": [None, "segment", None],
             "n": n,
             "n_before": n_before,
-            "n_won": round(0.24 * n),
+            "n_won": max(round((0.24 + total) * n), 0),
             "n_won_before": round(0.24 * n_before),
             "win_rate_change": values,
             "win_rate_change_low": values - 0.01,
@@ -219,13 +219,13 @@ def said(total, mixed, rate, n=1000, clear=(True, True, True), share=0.2, n_befo
 @pytest.mark.parametrize(
     ("total", "mixed", "rate", "clear", "share", "end"),
     [
-        (-0.03, -0.03, 0, (1, 1, 0), 0.2, "The win rate fell 3 points from 2025Q3 (24 %) to 2026Q3 (24 %): a change of mix (more SMB deals) took 3 points off it (likely between 2 and 4), and at an unchanged mix by segment there is no clear change."),
-        (0.03, 0.03, 0, (1, 1, 0), -0.2, "The win rate rose 3 points from 2025Q3 (24 %) to 2026Q3 (24 %): a change of mix (fewer SMB deals) added 3 points to it (likely between 2 and 4), and at an unchanged mix by segment there is no clear change."),
+        (-0.03, -0.03, 0, (1, 1, 0), 0.2, "The win rate fell 3 points from 2025Q3 (24 %) to 2026Q3 (21 %): a change of mix (more SMB deals) took 3 points off it (likely between 2 and 4), and at an unchanged mix by segment there is no clear change."),
+        (0.03, 0.03, 0, (1, 1, 0), -0.2, "The win rate rose 3 points from 2025Q3 (24 %) to 2026Q3 (27 %): a change of mix (fewer SMB deals) added 3 points to it (likely between 2 and 4), and at an unchanged mix by segment there is no clear change."),
         (-0.03, 0, -0.03, (1, 0, 1), 0.2, ": a change of mix made no clear difference, and at an unchanged mix by segment it fell 3 points (likely between 2 and 4)."),
         (-0.05, -0.03, -0.02, (1, 1, 1), 0.2, ": a change of mix (more SMB deals) took 3 points off it (likely between 2 and 4), and at an unchanged mix by segment it fell 2 points (likely between 1 and 3)."),
         (0.0, -0.03, 0.03, (0, 1, 1), 0.2, "The win rate shows no clear change from 2025Q3 (24 %) to 2026Q3 (24 %), but a change of mix (more SMB deals) took 3 points off it (likely between 2 and 4), and at an unchanged mix by segment it rose 3 points (likely between 2 and 4)."),
         (0.0, 0.0, 0.0, (0, 0, 0), 0.2, "The win rate shows no clear change from 2025Q3 (24 %) to 2026Q3 (24 %), nor does it at an unchanged mix by segment."),
-        (-0.02, -0.01, -0.01, (1, 0, 0), 0.2, "The win rate fell 2 points from 2025Q3 (24 %) to 2026Q3 (24 %): a change of mix made no clear difference, and at an unchanged mix by segment there is no clear change."),
+        (-0.02, -0.01, -0.01, (1, 0, 0), 0.2, "The win rate fell 2 points from 2025Q3 (24 %) to 2026Q3 (22 %): a change of mix made no clear difference, and at an unchanged mix by segment there is no clear change."),
     ],
 )  # fmt: skip
 def test_every_form_of_the_sentence(total, mixed, rate, clear, share, end):

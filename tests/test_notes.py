@@ -1,5 +1,6 @@
 """Notes by people: read strictly, found by their figure, shown as text, marked once the figure has moved."""
 
+import json
 import math
 import re
 from datetime import date
@@ -274,12 +275,30 @@ def test_a_run_tells_the_notebook_where_notes_are(tmp_path, monkeypatch):
     monkeypatch.setenv(notes.FOLDER, str(tmp_path / "elsewhere"))
     (tmp_path / "notes").mkdir()
     written(tmp_path / "notes", NOTE.replace("win_loss", "toy"))
-    engine_toys.notebook(
-        tmp_path / "notebooks" / "toy.ipynb", cells=(CELL.format(tests=str(ROOT / "tests"), rate=0.4),)
-    )
+    cell = CELL.format(tests=str(ROOT / "tests"), rate=0.4)
+    engine_toys.notebook(tmp_path / "notebooks" / "toy.ipynb", cells=(cell,), heading="What happened.")
     assert run.run(plan.Request(root=tmp_path, out=tmp_path / "out", reports=("toy",)), print) == 0
     html = (tmp_path / "out" / "2026-09-30" / "toy.html").read_text(encoding="utf-8").replace("&nbsp;", "\u00a0")
     assert "Ann Lee, 5 October 2026, written at 24\u00a0%<" in html and "Two &lt;b&gt;large" in html
+
+
+def test_a_changed_note_makes_another_run_and_anothers_note_does_not(tmp_path, monkeypatch):
+    monkeypatch.setattr(plan.crm, "load", engine_toys.company)
+    (tmp_path / "notes").mkdir()
+    engine_toys.notebook(tmp_path / "notebooks" / "toy.ipynb")
+
+    def made(text, other=NOTE, ledger=""):
+        written(tmp_path / "notes", text.replace("win_loss", "toy"), "toy.yaml")
+        written(tmp_path / "notes", other, "win_loss.yaml")
+        (tmp_path / "notes" / "decisions.yaml").write_text(ledger, encoding="utf-8")
+        assert run.run(plan.Request(root=tmp_path, out=tmp_path / "out", reports=("toy",)), print) == 0
+        found = json.loads((tmp_path / "out" / "2026-09-30" / "toy.json").read_text(encoding="utf-8"))
+        return found["run_id"], found["hashes"]["notes"]
+
+    first = made(NOTE)
+    assert made(NOTE) == first == made(NOTE, other=NOTE.replace("tenders", "deals"), ledger="# of the cover alone")
+    again = made(NOTE.replace("tenders", "deals"))
+    assert again[0] != first[0] and again[1] != first[1]
 
 
 def test_a_fault_of_a_note_stops_a_run_before_it_begins(tmp_path):

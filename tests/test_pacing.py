@@ -146,5 +146,6 @@ def test_goals_are_quantiles():
     assert pacing.target_quantiles([1.0, 2.0], {"t": 2.0})["goal_probability"].tolist() == [0.5]  # reached is reached
     sure = pd.DataFrame({"goal": ["target", "floor"], "goal_amount": [9.0, 1.0], "goal_probability": [0.001, 1.0]})
     assert pacing.goals_sentence(sure) == (
-        "The forecast reaches the target of 9 with a chance below 1 % and the floor of 1 with one above 99 %."
+        "The forecast reaches the target of 9 with a chance under one in a hundred and the floor of 1 with one over "
+        "ninety-nine in a hundred."
     )

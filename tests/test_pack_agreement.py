@@ -12,8 +12,8 @@ def compared(*documents):
 
 
 def pair(other, **parameters):
-    first = document("win_loss", figures=[figure("win_rate", 0.22, low=0.17, high=0.27)])
-    return compared(first, document("funnel", figures=[other], **parameters))
+    first = document("win_loss", figures=[figure("win_rate", 0.22, low=0.17, high=0.27, n=200)], any_other=4)
+    return compared(first, document("funnel", figures=[other], **{"any_other": 4} | parameters))
 
 
 def test_the_same_figure_with_the_same_values_agrees():
@@ -32,6 +32,9 @@ def test_the_same_figure_with_the_same_values_agrees():
         ({"where": "segment == 'SMB'"}, {}, "another filter: opportunity_type != 'renewal', segment == 'SMB'"),
         ({"clock": "created"}, {}, "another clock: closed, created"),
         ({}, {"measure": "arr"}, "another measure: amount, arr"),
+        ({}, {"any_other": 8}, "another any other: 4, 8"),
+        ({}, {"any_other": 8, "measure": "arr"}, "another measure: amount, arr; another any other: 4, 8"),
+        ({}, {"of_one_alone": 8}, "no reason was found"),
     ],
 )
 def test_a_difference_is_named_with_its_reason(change, parameters, reason):
@@ -42,6 +45,16 @@ def test_a_difference_is_named_with_its_reason(change, parameters, reason):
 def test_another_interval_is_a_difference_and_a_missing_one_is_not():
     assert not pair(figure("win_rate", 0.22, low=0.17, high=0.29))["is_equal"].any()
     assert pair(figure("win_rate", 0.22))["is_equal"].all()
+
+
+def test_another_number_of_deals_is_a_difference():
+    wrong = pair(figure("win_rate", 0.22, low=0.17, high=0.27, n=201))
+    assert wrong["is_equal"].tolist() == [False] and wrong["reason"].tolist() == ["no reason was found"]
+    assert pair(figure("win_rate", 0.22, low=0.17, high=0.27, n=200))["is_equal"].all()
+    one, other = (figure("open_amount", 5.0, unit="amount", n=n) for n in (255, 258))
+    sums = compared(document("funnel", figures=[one]), document("activity", figures=[other]))
+    assert sums["reason"].tolist() == ["the same, listed over 255 and over 258 deals"]
+    assert "without a reason" not in pack_agreement.agreement_sentence(sums)
 
 
 def test_another_group_or_span_is_another_figure():

@@ -198,7 +198,9 @@ def row(**changed):
 def test_landing_sentences():
     say = pipeline_forecast.landing_sentence
     assert say(row(), currency="EUR") == (
-        "2026Q3 will land at about €3.0M, in four of five cases between €2.0M and €4.0M; nothing is won yet."
+        "2026Q3 will land at about €3.0M, in four of five cases between €2.0M and €4.0M; nothing is won yet. The chance "
+        "of reaching the target of €3.0M in 2026Q3 is 50 %, and of reaching the commit of €2.0M over ninety-nine in a "
+        "hundred."
     )
     assert say(row(landing_amount=np.nan)).endswith(
         "to say from the open deals where 2026Q3 will land; nothing is won yet."
@@ -208,9 +210,11 @@ def test_landing_sentences():
 def test_plan_sentences():
     say = pipeline_forecast.plan_sentence
     assert say(row()) == (
-        "The chance of reaching the target of 3.0M in 2026Q3 is 50 %, and of reaching the commit of 2.0M above 99 %."
+        "The chance of reaching the target of 3.0M in 2026Q3 is 50 %, and of reaching the commit of 2.0M over "
+        "ninety-nine in a hundred."
     )
-    assert say(row(target_probability=np.nan)) == "The chance of reaching the commit of 2.0M in 2026Q3 is above 99 %."
+    alone = "The chance of reaching the commit of 2.0M in 2026Q3 is over ninety-nine in a hundred."
+    assert say(row(target_probability=np.nan)) == alone
     assert say(row(won_so_far_amount=2e6)) == (
         "The chance of reaching the target of 3.0M in 2026Q3 is 50 %, and the commit of 2.0M is reached already."
     )

@@ -84,7 +84,7 @@ MAY_IMPORT = dict.fromkeys(QUESTIONS, A_QUESTION) | {
     "plain_yaml": set(),
     "handwritten": {"checks", "plain_yaml"},
     "notes": FOUNDATION | {"handwritten", "metrics"},
-    "decisions": FOUNDATION | {"handwritten", "notes", "metrics", "before_after"},
+    "decisions": FOUNDATION | {"handwritten", "notes", "metrics", "before_after", "pipeline"},
     "executive_summary": FOUNDATION,
     "pack_agreement": FOUNDATION | {"executive_summary"},
     "scorecard": FOUNDATION | {"stats"},

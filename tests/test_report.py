@@ -267,7 +267,41 @@ def test_a_csv_has_the_columns_shown_and_so_many_rows():
     shown = page().table(many, caption="By owner", shown=["owner", "win_rate"])
     text = unescape(unquote(shown.html))
     assert "owner,win_rate\nr0,0.5123\n" in text and "r49,0.5123" in text and "r50," not in text
-    assert "The first 50 rows (CSV)" in shown.text and len(shown.facts["figures"]) == 200
+    assert "The first 50 rows (CSV) ; all values are in the file of figures" in shown.text
+    assert len(shown.facts["figures"]) == 200
+    for rows, csv in ((50, True), (150, 150)):
+        fewer = page().table(many.head(rows), caption="By owner", csv=csv)
+        assert f"All {rows} rows (CSV)" in fewer.text and "figures:" not in fewer.html
+
+
+def test_the_rest_of_a_table_without_a_csv_is_in_the_file_of_figures():
+    many = pd.DataFrame({"segment": [f"s{number}" for number in range(30)], "n": 50, "win_rate": 0.5})
+    left = page().table(many, caption="x", csv=False)
+    assert "All values are in the file of figures" in left.text and 'href="figures:"' in left.html
+    assert "figures:" not in page().table(many.head(12), caption="x", csv=False).html
+    without = page().table(many[["segment", "n"]], caption="x", csv=False)  # no figure of it is in that file
+    assert "figures:" not in without.html and "CSV" not in without.text
+
+
+def test_ids_are_not_broken_and_records_are_links():
+    deals = pd.DataFrame(
+        {
+            "name": ["A", "B"], "opportunity_id": ["D-1", "D-2"],
+            "record_url": ["https://crm.example.com/D-1", "javascript:alert(1)"],
+        }
+    )  # fmt: skip
+    html = page().table(deals, caption="x").html
+    assert '<td class="t i">D-1</td>' in html and '<th scope="row">A</th>' in html
+    assert '<a href="https://crm.example.com/D-1" rel="noreferrer">record</a>' in html
+    assert '<td class="t">javascript:alert(1)</td>' in html
+    dated = deals.assign(close_date=pd.Timestamp("2026-10-13"))[["name", "close_date"]]
+    assert '<td class="t i">13 October 2026</td>' in page().table(dated, caption="x").html
+    assert '<th scope="row" class="i">D-1</th>' in page().table(deals[["opportunity_id"]], caption="x").html
+
+
+def test_the_level_of_an_interval_stays_together_in_a_head():
+    html = page().table(rates(), caption="x").html
+    assert "[95&nbsp;%\xa0interval]" in html
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
@@ -321,7 +355,15 @@ def test_deals_without_the_key_column_are_refused():
 
 
 def tile_text(*arguments, **options) -> str:
-    return page().tiles([report.tile("T", *arguments, **options)]).text
+    said = page().tiles([report.tile("T", *arguments, **options)]).text
+    return "\n".join(line for line in said.splitlines() if not line.startswith("n is how many"))
+
+
+def test_what_n_is_stands_once_under_tiles_that_say_it():
+    rows = one(400, 0.25, 0.21, 0.29)
+    two = [report.tile("T", rows, "win_rate"), report.tile("U", rows, "win_rate")]
+    assert page().tiles(two).text.count("n is how many") == 1
+    assert "n is how" not in page().tiles([report.tile("T", rows.drop(columns="n"), "win_rate")]).text
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.collections import PathCollection
+from matplotlib.colors import to_hex
 from report_toys import SVG, alt, page, picture, texts
 
 from salesops import checks
-from salesops.report import caterpillar, marks
+from salesops.report import caterpillar, drawing, marks
 
 pytestmark = pytest.mark.usefixtures("vocabulary")
 
@@ -131,13 +132,25 @@ def test_limits_that_add_nothing_are_not_drawn(canvas):
 def test_outside_is_a_diamond_and_the_names_stand_away_from_the_centre(canvas):
     rows = caterpillar._ordered(reps(), "win_rate", "name", "is_outside", "is_outside")
     caterpillar._scattered(canvas, rows)
-    inside, outside = canvas.collections
+    inside, unnamed, outside = canvas.collections
     assert sorted(outside.get_offsets()[:, 1]) == [0.2, 0.6] and len(inside.get_offsets()) == 3
+    assert len(unnamed.get_offsets()) == 0
     assert len(outside.get_paths()[0].vertices) < len(inside.get_paths()[0].vertices)
     canvas.set(xlim=(0, 40), ylim=(0, 1))
     caterpillar._beside(canvas, rows, 0.3)
     heights = {each.get_text(): each.xy[1] for each in canvas.texts}
     assert heights["Rep B"] > 0.62 and heights["Rep A"] < 0.18
+
+
+def test_who_is_outside_and_not_named_is_a_hollow_diamond_and_the_words_say_so(canvas):
+    some = reps().assign(call=lambda rows: rows["name"].where(rows["name"] == "Rep B"))
+    rows = caterpillar._ordered(some, "win_rate", "name", "call", "is_outside")
+    caterpillar._scattered(canvas, rows)
+    _, unnamed, named = canvas.collections
+    assert named.get_offsets()[:, 1].tolist() == [0.6] and unnamed.get_offsets()[:, 1].tolist() == [0.2]
+    assert to_hex(unnamed.get_facecolor()[0]) == drawing.PAPER and to_hex(named.get_facecolor()[0]) == drawing.SERIES
+    assert "outside, full where named" in funnelled(some, limits(), called="call").text
+    assert "full where named" not in funnelled(reps(), limits()).text
 
 
 def test_nothing_to_draw_is_said_and_missing_columns_are_named():

@@ -6,10 +6,11 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.collections import LineCollection, PolyCollection
 from report_toys import SVG, alt, page, picture, rates, texts
 
 from salesops import report, words
-from salesops.report import bridge, drawing, marks, panels
+from salesops.report import bridge, charts, drawing, marks, panels
 
 pytestmark = pytest.mark.usefixtures("vocabulary")
 
@@ -538,6 +539,49 @@ def test_names_of_periods_below_a_line_never_touch(canvas):
 
 
 def test_days_along_an_axis_have_the_marks_of_the_locale():
-    long = curves().assign(days=curves()["days"] * 50)
+    long = curves().assign(deals=curves()["days"] * 50)
     with words.written_in("de"):
-        assert "2.000" in texts(page().chart.steps(long, y="p", by="segment", title="t"))
+        assert "2.000" in texts(page().chart.steps(long, y="p", x="deals", by="segment", title="t"))
+
+
+def test_years_of_days_are_read_in_months():
+    long = curves().assign(tenure_days=curves()["days"] * 365.25 / 12)  # 60 months
+    block = page().chart.steps(long, y="p", x="tenure_days", by="segment", title="t")
+    assert "Tenure (months)" in texts(block) and "60" in texts(block) and "after 60" in block.html
+    brief = page().chart.steps(curves().assign(tenure_days=curves()["days"]), y="p", x="tenure_days", title="t")
+    assert "Tenure (days)" in texts(brief)
+
+
+def test_many_curves_have_one_band_and_an_interval_each_at_its_end(canvas):
+    drawn = charts._curves(curves(), "days", "p", "segment")
+    marks.curves(canvas, drawn, "SMB")
+    bands = [each for each in canvas.collections if isinstance(each, PolyCollection)]
+    ends = [each.get_segments()[0] for each in canvas.collections if isinstance(each, LineCollection)]
+    assert len(bands) == 1 and len(ends) == 3
+    assert ends[0][:, 1].tolist() == pytest.approx([0.24, 0.36])  # 60 * 0.005, a fifth less and more
+    assert len({end[0, 0] for end in ends}) == 3  # side by side
+
+
+def test_an_amount_a_day_is_short_in_the_picture():
+    course = pd.DataFrame({"period": ["2026Q1", "2026Q2"], "sales_velocity_amount": [18_000.0, 21_000.0]})
+    block = page().chart.lines(course, value="sales_velocity_amount", unit="amount_per_day", title="t")
+    assert "$21K" in texts(block) and not any("a day" in text for text in texts(block))
+
+
+def test_a_name_of_three_lines_is_whole():
+    rows = pd.DataFrame({"kind": ["no longer in its stage than usual"], "win_rate": [0.3], "n": [30]})
+    drawn = " ".join(texts(page().chart.rate_dots(rows, rate="win_rate", by="kind", title="t")))
+    assert "its stage than usual" in drawn and "…" not in drawn
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "unit", "said"),
+    [(4.5, 11.5, "count", 3), (0.2, 0.45, "rate", 3), (-1.0, 0.3, "points", 3), (0, 3_000_000, "amount", 3)],
+)
+def test_an_axis_has_as_many_values_as_have_room(low, high, unit, said):
+    with drawing.canvas(200, **drawing.NAMED) as axes:
+        marks.value_axis(axes, unit, "USD", low, high)
+        seen = [place for place in axes.xaxis.get_majorticklocs() if low <= place <= high]
+        texts = axes.xaxis.get_major_formatter().format_ticks(seen)
+        apart = (seen[1] - seen[0]) / (high - low) * 140
+        assert len(seen) >= said and apart >= 8 * max(map(len, texts)) + 8

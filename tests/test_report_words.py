@@ -142,3 +142,31 @@ def test_a_locale_ends_with_its_block_even_where_it_fails():
         assert words.count(1234) == "1.234"
         raise ZeroDivisionError
     assert words.count(1234) == "1,234"
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "shown"),
+    [
+        (0.3271, 0.2434, ("32.7 %", "24.3 %", "8.4 points")),  # 33, 24 and 8 would not agree
+        (0.33, 0.24, ("33 %", "24 %", "9 points")),
+        (0.0, 0.004, ("0 %", "0.4 %", "0.4 points")),
+        (0.004, 0.024, ("0.4 %", "2.4 %", "2.0 points")),
+        (0.354, 0.486, ("35.4 %", "48.6 %", "13.2 points")),
+        (0.5, 0.5, ("50 %", "50 %", "0 points")),
+        (None, 0.5, ("—", "50 %", "0 points")),
+    ],
+)
+def test_two_rates_and_the_points_between_them_agree(before, now, shown):
+    assert words.ends(before, now) == shown
+
+
+@given_any(st.floats(0.001, 0.999), st.floats(0.001, 0.999))
+def test_the_points_are_those_between_the_printed_rates(before, now):
+    first, last, gap = (float(text.split()[0]) for text in words.ends(before, now))
+    assert abs(abs(last - first) - gap) < 0.051
+    assert abs(last - 100 * now) <= 0.51 and abs(gap - 100 * abs(now - before)) < 0.6
+
+
+def test_limits_of_a_share_reach_what_is_none_or_all():
+    assert words.bracket(-1e-17, 0.5, "rate") == "[0–50]" and words.bracket(0.99, 0.99999, "rate") == "[99–100]"
+    assert words.bracket(-0.12, 0.05, "rate") == "[−12 to 5]"

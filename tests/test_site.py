@@ -14,6 +14,7 @@ from bs4 import BeautifulSoup
 from salesops import report
 from salesops.checks import ParameterError
 from salesops.engine import figures, index, links, publish
+from salesops.engine.parameters import File
 from salesops.report import tiles
 
 DAYS = ("2026-03-31", "2026-06-30", "2026-09-30")
@@ -50,10 +51,10 @@ def fail_report(out: Path, day: str, name: str = "alpha") -> None:
     (out / day / f"{name}.failed.html").write_text("what happened")
 
 
-def write(out: Path) -> BeautifulSoup:
+def write(out: Path, pack: File | None = None) -> BeautifulSoup:
     """The page over all dates, written anew."""
     with publish.staging(out) as staged:
-        index.write(out, staged)
+        index.write(out, staged, pack=pack)
     return BeautifulSoup((out / "index.html").read_text(encoding="utf-8"), "html.parser")
 
 
@@ -504,3 +505,27 @@ def test_tiles_are_known_by_key_and_title_in_their_order():
     said = figures.collect(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("", outputs=outputs)]))
     assert list(said.tiles.items()) == [("win_rate", "Won of closed"), ("won_count", "Deals won")]
     assert len(said.figures) == 4
+
+
+PACK = File("quarterly.yaml", ["gamma", "alpha", "cover"], {}, {}, cover="cover")
+
+
+def test_reports_stand_in_the_order_of_the_pack_and_its_cover_first_and_apart(tmp_path):
+    for name in ("alpha", "beta", "cover", "gamma", "gamma.emea", "alone.emea"):
+        publish_report(tmp_path, DAYS[-1], name, headlines=[f"{name} one.", "Two.", "Three.", "Four."])
+    page = write(tmp_path, PACK)
+    of_day = BeautifulSoup((tmp_path / DAYS[-1] / "index.html").read_text(encoding="utf-8"), "html.parser")
+    wanted = ["Cover", "Gamma", "Alpha", "Alone – emea", "Beta"]
+    assert [each.text for each in page.select("article h3")] == wanted
+    assert [each.text for each in of_day.select("main section h2")] == wanted
+    assert [each.h3.text for each in page.select(".so-cover")] == ["Cover"]
+    assert [each.h2.text for each in of_day.select(".so-cover")] == ["Cover"]
+    first, second = page.select("article")[:2]
+    assert "Three." in first.text and "Four." not in first.text and "Two." not in second.text
+
+
+def test_without_a_pack_reports_stand_by_name_and_none_apart(tmp_path):
+    for name in ("beta", "alpha"):
+        publish_report(tmp_path, DAYS[-1], name)
+    page = write(tmp_path)
+    assert [each.text for each in page.select("article h3")] == ["Alpha", "Beta"] and not page.select(".so-cover")

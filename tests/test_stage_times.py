@@ -199,12 +199,12 @@ def stuck(*rows: tuple) -> pd.DataFrame:
     [
         (
             stuck(("One", 40, 12, 9e5), ("Two", 60, 3, 1e5), ("Three", 9, None, None)),
-            "15 of 100 open deals, worth $1.0M, have stood in their stage for longer than nine of ten usually do; "
-            "12 are in One.",
+            "15 of the 100 deals open in a known stage, worth $1.0M, have stood in it for longer than nine of ten "
+            "usually do: of them 12 in One.",
         ),
         (
             stuck(("One", 40, 1, 5e3)),
-            "1 of 40 open deals, worth $5.0K, has stood in its stage for longer than nine of ten usually do; 1 is in One.",
+            "1 of the 40 deals open in a known stage, worth $5.0K, has stood in it for longer than nine of ten usually do: in One.",
         ),
         (
             stuck(("One", 1, 0, 0.0)),
@@ -212,7 +212,7 @@ def stuck(*rows: tuple) -> pd.DataFrame:
         ),
         (
             stuck(("One", 2, 0, 0.0)),
-            "None of the 2 open deals has stood in its stage for longer than nine of ten usually do.",
+            "None of the 2 deals open in a known stage has stood in it for longer than nine of ten usually do.",
         ),
         (stuck(), "No open deal stands in a stage whose usual time is known."),
         (stuck(("One", 5, None, None)), "No open deal stands in a stage whose usual time is known."),

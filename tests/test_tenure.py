@@ -129,7 +129,7 @@ def test_turnover_of_nobody():
     )
     none = tenure.turnover(staff([("2020-01-01", None)] * 30), period=YEAR, as_of=AS_OF)
     assert tenure.turnover_sentence(none, period=YEAR) == (
-        "None of on average 30 reps left in 2025: at most 12 % a year is likely."
+        "No rep left in 2025, where 30 were in seat on average: at most 12 % a year is likely."
     )
 
 

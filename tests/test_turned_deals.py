@@ -79,3 +79,16 @@ def test_one_deal_in_words():
     )
     beyond = one.assign(is_due=False)
     assert "no open deal due in the quarter" in turned_deals.turned_sentence(beyond, before=WEEK_AGO)
+
+
+def test_a_deal_that_turned_twice_is_one_row_and_said():
+    rows = [("A", "pushed", 5.0), ("A", "stage back", 5.0), ("B", "pushed", 3.0), ("C", "gone quiet", 1.0)]
+    turned = pd.DataFrame(rows, columns=["opportunity_id", "turn", "turned_amount"]).assign(is_due=True)
+    assert turned_deals.by_deal(turned)["turn"].tolist() == ["pushed and stage back", "pushed", "gone quiet"]
+    said = turned_deals.turned_sentence(turned, before="2026-07-21", names=pd.Series({"A": "Oak Foods", "B": None}))
+    assert said == (
+        "Since 21 July 2026 3 deals due in the quarter, worth 9, have turned: 2 were pushed, 1 went back a stage and 1 has "
+        "gone quiet, one of them in more than one way; the largest are Oak Foods (A), B and C."
+    )
+    assert "more than one way" not in turned_deals.turned_sentence(turned.iloc[1:], before="2026-07-21")
+    assert turned_deals.by_deal(turned.iloc[:0]).empty

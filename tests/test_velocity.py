@@ -355,9 +355,9 @@ PACE = "At the pace of 2026Q3 the open qualified deals bring $45K a day (likely 
         ([-6e3, 0, -6e3, 0, 0], (1, 0, 1, 0, 0), "That is $6.0K less than in 2026Q2 (likely between $5.0K and $7.0K less): a lower win rate took off $6.0K."),
         ([6e3, 9e3, 3e3, -2e3, -4e3], (1, 1, 1, 1, 1), "That is $6.0K more than in 2026Q2 (likely between $5.0K and $7.0K more): more open deals added $9.0K, a higher win rate added $3.0K, smaller deals took off $2.0K, and more days to an end took off $4.0K."),
         ([6e3, 2e3, 2e3, 2e3, 0], (1, 0, 0, 0, 0), "That is $6.0K more than in 2026Q2 (likely between $5.0K and $7.0K more); which of its four factors moved it cannot be told."),
-        ([0, -5e3, 0, 5e3, 0], (0, 1, 0, 1, 0), "That is no clear change from 2026Q2, but fewer open deals took off $5.0K, and larger deals added $5.0K."),
-        ([100, 0, 0, 0, 100], (0, 0, 0, 0, 1), "That is no clear change from 2026Q2, but fewer days to an end added $100."),
-        ([500, 0, 0, 0, 0], (0, 0, 0, 0, 0), "That is no clear change from 2026Q2, nor is there one in the number of open deals, the win rate, the deal size or the days to an end."),
+        ([0, -5e3, 0, 5e3, 0], (0, 1, 0, 1, 0), "The pace shows no clear change from 2026Q2, but fewer open deals took off $5.0K, and larger deals added $5.0K."),
+        ([100, 0, 0, 0, 100], (0, 0, 0, 0, 1), "The pace shows no clear change from 2026Q2, but fewer days to an end added $100."),
+        ([500, 0, 0, 0, 0], (0, 0, 0, 0, 0), "The pace shows no clear change from 2026Q2, nor does any of its four factors: open deals, win rate, deal size and days to an end."),
         ([500, 500, 0, 0, 0], (1, 1, 0, 0, 0), "That is $500 more than in 2026Q2: more open deals added $500."),
     ],
 )  # fmt: skip
@@ -383,7 +383,7 @@ def test_the_sentence_with_too_few_or_unknown():
 
 
 def test_the_title_is_the_pace_and_its_change():
-    head = "At the pace of 2026Q3 the open qualified deals bring $45K a day"
+    head = "The open qualified deals bring $45K a day"
     assert said([-6e3, 0, -6e3, 0, 0], (1, 0, 1, 0, 0), brief=True) == f"{head}, $6.0K less than in 2026Q2"
     assert said([6e3, 6e3, 0, 0, 0], (0, 1, 0, 0, 0), brief=True) == f"{head}, no clear change from 2026Q2"
     assert said([6e3] * 5, (1,) * 5, n_won=(3, 60), brief=True) == head

@@ -686,22 +686,22 @@ def test_sentences_in_every_form():
     def said(*rows):
         return waterfall_findings.waterfall_sentence(pd.DataFrame(rows, columns=["cell", "n", AMOUNT]), **options)
 
-    due, left = "Of the $1.0K (3 deals) due in 2026Q3 on 30 June 2026", "$0 (0 deals) was left on 30 September 2026."
+    due, left = "$1.0K (3 deals) was due on 30 June 2026", "nothing was left on 30 September 2026."
     assert said(("start", 3, 1000.0), ("won", 2, -600.0), ("lost", 1, -400.0), ("end", 0, 0.0)) == (
-        f"{due}, $600 was won and $400 lost; {left}"
+        f"Of the pipeline due in 2026Q3, $600 was won and $400 lost: {due}; {left}"
     )
     assert said(
         ("start", 3, 1000.0), ("increased", 1, 50.0), ("decreased", 1, -60.0), ("pushed out", 1, -290.0),
         ("undated", 1, -10.0), ("lost", 1, -690.0), ("end", 0, 0.0),
     ) == (
-        f"{due} and the $50 that came since, nothing was won, $690 lost, $290 pushed out, $10 left without a close date "
-        f"and $60 taken off amounts; {left}"
+        f"Of the pipeline due in 2026Q3, nothing was won and $690 lost: {due} and $50 came since; $290 was pushed out, "
+        f"$10 left without a close date, $60 taken off amounts and {left}"
     )  # fmt: skip
     assert said(("start", 0, 0.0), ("created", 2, 0.0), ("lost", 1, 0.0), ("end", 1, 0.0)) == (
-        "Of the $0 (0 deals) due in 2026Q3 on 30 June 2026 and the deals without an amount that came since, nothing was "
-        "won and deals without an amount lost; $0 (1 deal) was left on 30 September 2026."
+        "Of the pipeline due in 2026Q3, nothing was won and deals without an amount lost: $0 (0 deals) was due on 30 June "
+        "2026 and deals without an amount came since; $0 (1 deal) was left on 30 September 2026."
     )
-    assert "deals without an amount were won and nothing lost;" in said(("start", 1, 0.0), ("won", 1, 0.0))
+    assert "deals without an amount were won and nothing lost:" in said(("start", 1, 0.0), ("won", 1, 0.0))
     title = waterfall_findings.waterfall_sentence(
         pd.DataFrame([("start", 2, 9.0), ("pushed out", 1, -5.0), ("won", 1, -4.0)], columns=["cell", "n", AMOUNT]),
         **options, brief=True,

@@ -18,6 +18,7 @@ from salesops import (
     periods,
     pipeline,
     report,
+    scorecard,
     what_changed,
     win_loss,
     win_rates,
@@ -227,13 +228,21 @@ def test_a_count_of_events_is_a_poisson_count_and_a_stock_is_not_compared():
 
 
 def test_many_figures_are_judged_together_and_parts_of_a_named_whole_are_not_told():
-    noise = [figure(0.2 + number / 1e4, by={"region": f"R{number}"}, label="2026Q2") for number in range(30)]
-    later = [each | {"value": each["value"] + 0.072, "low": each["low"] + 0.072, "high": each["high"] + 0.072,
-                     "period": figure(0, label="2026Q3")["period"]} for each in noise[:1]]  # fmt: skip
-    later += [each | {"period": figure(0, label="2026Q3")["period"]} for each in noise[1:]]
-    alone = what_changed.named(what_changed.movements(file("2026Q2", noise[:1]), file("2026Q3", later[:1])))
-    together = what_changed.named(what_changed.movements(file("2026Q2", noise), file("2026Q3", later)))
-    assert alone["is_named"].all() and not together["is_named"].any() and len(together) == 30
+    one = what_changed.named(what_changed.movements(*pair(0.2, 0.4)))
+    assert one["is_named"].all() and one["n_compared"].tolist() == [1]
+    # p of a difference of 0.10 with half-widths of 0.05 is 0.0056: a key figure bears it (0.1 * 0.8 / 11 = 0.0073), one
+    # of the five hundred others (0.1 * 0.2 / 500) does not, alone on its page or not.
+    close = [(by, what_changed.named(what_changed.movements(
+        file("2026Q2", [figure(0.2, by=by)]), file("2026Q3", [figure(0.3, by=by, label="2026Q3")]))))
+        for by in ({}, {"region": None}, {"region": "EMEA"})]  # fmt: skip
+    assert [(by, table["is_named"].tolist(), table["is_key"].tolist()) for by, table in close] == [
+        ({}, [True], [True]), ({"region": None}, [False], [False]), ({"region": "EMEA"}, [False], [False]),
+    ]  # fmt: skip
+    noise = [figure(0.2, metric=metric, by={"region": "EMEA"}) for metric in ("win_rate", "slippage_rate")]
+    moved = [
+        figure(0.46, metric=metric, by={"region": "EMEA"}, label="2026Q3") for metric in ("win_rate", "slippage_rate")
+    ]
+    assert what_changed.named(what_changed.movements(file("2026Q2", noise), file("2026Q3", moved)))["is_named"].all()
     wide = [figure(0.2), figure(0.2, by={"segment": "SMB"}), figure(0.4, by={"segment": "Big"})]
     moved = [figure(0.4, label="2026Q3"), figure(0.4, by={"segment": "SMB"}, label="2026Q3"),
              figure(0.2, by={"segment": "Big"}, label="2026Q3")]  # fmt: skip
@@ -241,6 +250,28 @@ def test_many_figures_are_judged_together_and_parts_of_a_named_whole_are_not_tol
     assert dict(zip(table["by"], table["is_told"], strict=True)) == {
         "{}": True, '{"segment": "SMB"}': False, '{"segment": "Big"}': True,
     }  # fmt: skip
+
+
+def test_a_figure_of_two_reports_counts_once_and_is_named_in_both():
+    files = [[file(label, [figure(value, label=label)], report=name) for name in ("win_loss", "waterfall")]
+             for label, value in (("2026Q2", 0.2), ("2026Q3", 0.3))]  # fmt: skip
+    both = changes_told.between(*files)
+    assert [each.movements["is_named"].tolist() for each in both] == [[True], [True]]
+    assert both[0].movements["n_compared"].tolist() == [1]
+    other = [[each | {"figures": [figure(0.2, label=label, half=0.2)] if each["report"] == "waterfall" else each["figures"]}
+              for each in side] for label, side in zip(("2026Q2", "2026Q3"), files, strict=True)]  # fmt: skip
+    assert [each.movements["is_named"].tolist() for each in changes_told.between(*other)] == [[True], [False]]
+
+
+def test_activities_are_no_poisson_count():
+    """Several belong to a deal: forty more meetings may be two deals more."""
+    meetings = [file(label, [figure(value, None, unit="count", clock="occurred", label=label)])
+                for label, value in (("2026Q2", 10), ("2026Q3", 50))]  # fmt: skip
+    assert what_changed.movements(*meetings).empty
+
+
+def test_the_key_figures_are_those_of_the_scorecard():
+    assert set(what_changed.KEY_FIGURES) == {*scorecard._TITLES, "win_rate"}
 
 
 def test_a_restated_figure_has_not_moved():

@@ -177,7 +177,7 @@ def test_nothing_closed_has_a_trend_too(no_deals):
 def test_a_short_record_is_not_said_to_have_few_deals():
     frame, quarters = rows_by_quarter([20] * 4, 100)
     said = win_rates.trend_sentence(win_rates.win_rate_trend(frame, quarters), each="quarter")
-    assert said == "Too few quarters have closed deals enough to say whether the win rate changes (4 of 4)."
+    assert said == "Too few quarters have enough deals to tell a trend: 4 of 4."
 
 
 def test_several_periods_outside_are_all_named():

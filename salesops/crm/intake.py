@@ -191,16 +191,16 @@ def misspelt(values: pd.Series, known: pd.Series, *, where: str) -> list[exclusi
     --------
     >>> values = pd.Series(["GTXPro", "MG"], name="product")
     >>> found = misspelt(values, pd.Series(["GTX Pro", "MG"]), where="products.csv")
-    >>> found[0].rule, found[0].n, found[0].reason
-    ('product_spelling', 1, "not in products.csv as written; suggested: values: {product: {'GTXPro': 'GTX Pro'}}")
+    >>> found[0].rule, found[0].n, found[0].reason[32:]
+    ('product_spelling', 1, 'likely GTX Pro for GTXPro: name them under product in values')
     """
     field = str(values.name)
     plain = {_bare(text): text for text in known.dropna().unique()}
     unknown = values[values.notna() & ~values.isin(known)]
     near = {text: plain[_bare(text)] for text in sorted(unknown.unique()) if _bare(text) in plain}
     spelt, strange = unknown[unknown.isin(list(near))], unknown[~unknown.isin(list(near))]
-    pairs = ", ".join(f"'{theirs}': '{ours}'" for theirs, ours in near.items())
-    suggestion = f"not in {where} as written; suggested: values: {{{field}: {{{pairs}}}}}"
+    pairs = ", ".join(f"{ours} for {theirs}" for theirs, ours in near.items())
+    suggestion = f"not in {where} as written; likely {pairs}: name them under {field} in values"
     rows = [(f"{field}_spelling", spelt, suggestion), (f"unknown_{field}", strange, f"not in {where}")]
     return [
         exclusions.Finding("opportunities", rule, field, "counted", len(found), checks.examples(found), reason)

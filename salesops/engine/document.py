@@ -12,6 +12,7 @@ from nbformat import NotebookNode
 from salesops import checks, crm, metrics, report, words
 from salesops.engine import changed, deals, execute, figures, fingerprints, index, kinds, pages, plan, publish, record
 from salesops.periods import Period
+from salesops.report import behind
 from salesops.report.block import Block
 
 
@@ -66,8 +67,10 @@ def _require_unnamed(each: plan.Loaded, texts: list[str]) -> None:
 def _called(company: crm.Company, sentences: list[str]) -> list[str]:
     """The deals and people that sentences name: their digits are no figures."""
     ids = pd.Series(re.findall(r"[\w-]+", " ".join(sentences)), dtype="str")
-    deals = ids[ids.isin(company.opportunities["opportunity_id"].astype("str"))]
-    return [*deals, *company.reps["name"].dropna().astype("str")]
+    known = company.opportunities.set_index(company.opportunities["opportunity_id"].astype("str"))["name"]
+    deals = ids[ids.isin(known.index)]
+    named = [*known[known.index.isin(deals)].dropna(), *company.reps["name"].dropna()]
+    return [*deals, *map(str, named)]
 
 
 def _require_fit(each: plan.Loaded, page: str, content: dict[str, Any], said: figures.Said) -> None:
@@ -85,10 +88,13 @@ def figures_file(each: plan.Loaded, said: figures.Said, values: dict[str, Any]) 
     inputs = [{"table": row.table, "rows": int(row.rows), "sha256": row.sha256} for row in company.inputs.itertuples()]
     resolved = {name: _json_value(value) for name, value in values.items()}
     source = str(job.values["source"].value) if "source" in job.values else ""
+    written = fingerprints.written(job.name, job.notebook, source=company.source)
     return {
         "schema": 1,
         "report": job.name,
-        "run_id": record.run_id(report=job.name, inputs=inputs, parameters=resolved, notebook=job.notebook),
+        "run_id": record.run_id(
+            report=job.name, inputs=inputs, parameters=resolved, notebook=job.notebook, notes=written
+        ),
         "as_of": each.as_of,
         "period": _period(each.period),
         "parameters": resolved,
@@ -107,7 +113,7 @@ def figures_file(each: plan.Loaded, said: figures.Said, values: dict[str, Any]) 
         "locale": company.locale,
         "sections_left_out": said.left_out,
         "code": record.code(),
-        "hashes": fingerprints.of(company, inputs, resolved, source=source, notebook=job.notebook),
+        "hashes": fingerprints.of(company, inputs, resolved, source=source, notebook=job.notebook, written=written),
         "definitions": fingerprints.definitions(figure["metric"] for figure in said.figures),
     }
 
@@ -176,6 +182,9 @@ def _meta(each: plan.Loaded, said: figures.Said, content: dict[str, Any], out: P
         "packages": record.versions(),
         "previous": _previous(out, each),
         "deals_href": f"{job.name}.deals.html",
+        "headline_deals": behind.headline_deals(
+            said.headlines, content["figures"], said.deals, currency=company.currency
+        ),
     }
 
 

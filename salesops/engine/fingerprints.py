@@ -7,16 +7,17 @@ from typing import Any
 
 import pandas as pd
 
-from salesops import crm, metrics, what_changed
+from salesops import crm, metrics, notes, what_changed
 from salesops.checks import SalesopsError
 from salesops.crm import source as sources
 from salesops.engine import record
 
 
 def of(
-    company: crm.Company, inputs: list[dict[str, Any]], parameters: Mapping[str, Any], *, source: str, notebook: Path
-) -> dict[str, str]:
-    """SHA-256 of each part: ``input``, ``mapping``, ``parameters``, ``code``, ``notebook``, ``packages``.
+    company: crm.Company, inputs: list[dict[str, Any]], parameters: Mapping[str, Any], *, source: str, notebook: Path,
+    written: str = "",
+) -> dict[str, str]:  # fmt: skip
+    """SHA-256 of each part: ``input``, ``mapping``, ``parameters``, ``code``, ``notebook``, ``packages``, ``notes``.
 
     ``input`` is the data alone; ``mapping`` is what the source's description says of them (comments do not count),
     the lookups, the stage map and the calendar; ``parameters`` are those that say how a report is made, so neither its
@@ -34,6 +35,8 @@ def of(
         The parameter's own value: where the description lies.
     notebook
         The notebook's file.
+    written
+        Of `written`.
     """
     described = [entry for entry in inputs if _describes(entry["table"])]
     data = [entry for entry in inputs if not _describes(entry["table"])]
@@ -54,7 +57,33 @@ def of(
         "code": record.code_hash(),
         "notebook": record.digest(notebook.read_text(encoding="utf-8")),
         "packages": record.digest(record.versions()),
+        "notes": written or record.digest([]),
     }
+
+
+def written(report: str, notebook: Path, *, source: str) -> str:
+    """A hash of what people wrote that the page of a report shows: its own notes, and the ledger where it reads that.
+
+    Parameters
+    ----------
+    report
+        Its published name.
+    notebook
+        Its file; the notes lie in the folder beside it.
+    source
+        As the page names it.
+
+    Examples
+    --------
+    >>> written("win_loss", Path("notebooks/none.ipynb"), source="nobody's") == record.digest([])
+    True
+    """
+    folder = notebook.absolute().parents[1] / notes.DEFAULT
+    shown: list[object] = [asdict(note) for note in notes.of_report(notes.read(folder), report, source=source)]
+    reads_ledger = notebook.is_file() and "decisions.read(" in notebook.read_text(encoding="utf-8")
+    if reads_ledger and (folder / notes.LEDGER).is_file():
+        shown.append((folder / notes.LEDGER).read_text(encoding="utf-8"))
+    return record.digest(shown)
 
 
 def definitions(named: Iterable[str]) -> dict[str, str]:

@@ -12,20 +12,30 @@ import pandas as pd
 
 from salesops import report, words
 from salesops.engine import links, pages, publish
+from salesops.engine.parameters import File
 from salesops.report import gate
 from salesops.report.figures import Scope
 from salesops.report.tiles import sparkline
 
 _STATUS = {"ok": "complete", "partial": "partial: a section is left out", "empty": "nothing to report"}
-_SENTENCES = 2
+_SENTENCES = 3
 _TILES = 4
 _LINKS = 900  # to reports of earlier dates; before that a date has one to its own page, so that the page stays small
 _OPEN = 8  # so many earlier dates lie open; more are folded by year
 _POINTS = 24  # of a line over the dates
 
 
-def write(out: Path, staged: Path) -> None:
+def write(out: Path, staged: Path, *, pack: File | None = None) -> None:
     """Write ``index.html`` of every dated folder and of ``out``, and the stable links; each renamed into place whole.
+
+    Parameters
+    ----------
+    out
+        Where the dated folders are.
+    staged
+        Folder to write to first.
+    pack
+        Its cover stands first and apart, its reports in its order; any other report after them, by name.
 
     Raises
     ------
@@ -39,10 +49,11 @@ def write(out: Path, staged: Path) -> None:
     for folder in folders:
         reports = entries(folder)
         if reports:
-            listed.append({"name": folder.name, "reports": grouped(reports), "source": _source(reports)})
-            shown = pages.render("index", f"Reports as of {words.day(folder.name)}", reports=grouped(reports))
+            shown = in_order(grouped(reports), pack)
+            listed.append({"name": folder.name, "reports": shown, "source": _source(reports)})
+            shown = pages.render("index", f"Reports as of {words.day(folder.name)}", reports=shown)
             _place(shown, staged, folder)
-    sources = latest(listed)
+    sources = [each | {"reports": in_order(each["reports"], pack)} for each in latest(listed)]
     published = list(_linked(listed, sources[0]["source"] if sources else ""))
     links.place(out, staged, published)
     _place(pages.render("dates", "Reports", newest=listed[:1], years=by_year(listed[1:]), sources=sources), staged, out)
@@ -69,6 +80,22 @@ def grouped(reports: list[dict[str, Any]]) -> list[dict[str, Any]]:
     own = {each["name"]: _base(each["name"]) if _base(each["name"]) in names else each["name"] for each in reports}
     variants = {name: [each for each in reports if own[each["name"]] == name != each["name"]] for name in names}
     return [each | {"variants": variants[each["name"]]} for each in reports if own[each["name"]] == each["name"]]
+
+
+def in_order(reports: list[dict[str, Any]], pack: File | None) -> list[dict[str, Any]]:
+    """The reports as the pack lists them, its cover first and marked; any other after them, by name.
+
+    Examples
+    --------
+    >>> pack = File("pack.yaml", ["win_loss", "funnel", "summary"], {}, {}, cover="summary")
+    >>> found = in_order([{"name": name} for name in ("funnel", "more", "summary", "win_loss")], pack)
+    >>> [(each["name"], each["is_cover"]) for each in found]
+    [('summary', True), ('win_loss', False), ('funnel', False), ('more', False)]
+    """
+    order = pack.order if pack else []
+    place = {name: number for number, name in enumerate(order)}
+    listed = sorted(reports, key=lambda each: (place.get(each["name"], len(order)), each["name"]))
+    return [each | {"is_cover": pack is not None and each["name"] == pack.cover} for each in listed]
 
 
 def latest(folders: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from salesops.checks import ParameterError, did_you_mean
 from salesops.engine import catalog, kinds
 from salesops.engine.schema import Parameter
 
-_TOP = ("reports", "parameters", "per_report")
+_TOP = ("reports", "parameters", "per_report", "cover")
 
 
 class File(NamedTuple):
@@ -23,6 +23,12 @@ class File(NamedTuple):
     reports: list[str] | None
     parameters: dict[str, Any]
     per_report: dict[str, dict[str, Any]]
+    cover: str = ""
+
+    @property
+    def order(self) -> list[str]:
+        """The reports as they are listed: the cover first."""
+        return list(dict.fromkeys([*([self.cover] if self.cover else []), *(self.reports or [])]))
 
 
 class Value(NamedTuple):
@@ -41,7 +47,7 @@ class Layer(NamedTuple):
 
 
 def read_file(path: Path, *, keys: tuple[str, ...] = _TOP) -> File:
-    """A parameter file: ``{reports: […], parameters: {…}, per_report: {NAME: {…}}}``.
+    """A parameter file: ``{reports: […], parameters: {…}, per_report: {NAME: {…}}, cover: NAME}``.
 
     Raises
     ------
@@ -62,11 +68,14 @@ def read_file(path: Path, *, keys: tuple[str, ...] = _TOP) -> File:
     is_list = isinstance(reports, list) and all(isinstance(name, str) for name in reports)
     _require(reports is None or is_list, f"{path.name}: reports is not a list of names such as [win_loss, forecast].")
     per_report = _mapping(content, "per_report", path.name)
+    cover = content.get("cover") or ""
+    _require(isinstance(cover, str), f"{path.name}: cover is not the name of a report such as executive_summary.")
     return File(
         path.name,
         reports,
         _mapping(content, "parameters", path.name),
         {name: _mapping(per_report, name, path.name) for name in per_report},
+        cover,
     )
 
 

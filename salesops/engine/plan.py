@@ -82,6 +82,11 @@ def jobs(request: Request) -> list[Job]:
     ]
 
 
+def pack(root: Path) -> parameters.File | None:
+    """The repository's own pack, whose order the index keeps; None where there is none."""
+    return parameters.read_file(root / PACK) if (root / PACK).exists() else None
+
+
 def load(wanted: list[Job], for_each: str | None, say: Callable[[str], None]) -> list[Loaded]:
     """Each job with its company, every distinct source read once.
 

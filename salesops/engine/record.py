@@ -16,8 +16,10 @@ import salesops
 _PACKAGE = Path(salesops.__file__).parent
 
 
-def run_id(*, inputs: list[dict[str, Any]], parameters: dict[str, Any], notebook: Path, report: str) -> str:
-    """Sixteen hexadecimal digits that are the same for the same inputs, parameters and code.
+def run_id(
+    *, inputs: list[dict[str, Any]], parameters: dict[str, Any], notebook: Path, report: str, notes: str = ""
+) -> str:
+    """Sixteen hexadecimal digits that are the same for the same inputs, parameters, notes and code.
 
     Parameters
     ----------
@@ -29,6 +31,8 @@ def run_id(*, inputs: list[dict[str, Any]], parameters: dict[str, Any], notebook
         The notebook's file.
     report
         The published name.
+    notes
+        Hash of what people wrote about the report; empty where nobody did.
     """
     parts = {
         "report": report,
@@ -37,6 +41,7 @@ def run_id(*, inputs: list[dict[str, Any]], parameters: dict[str, Any], notebook
         "code": code_hash(),
         "notebook": hashlib.sha256(notebook.read_bytes()).hexdigest(),
         "versions": versions(),
+        "notes": notes,
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 

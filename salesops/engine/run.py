@@ -56,6 +56,7 @@ def run(request: plan.Request, say: Callable[[str], None], *, progress: bool = F
     """
     exports.require(request.wanted)
     notes.read(request.root / notes.DEFAULT)  # its faults are told before anything runs
+    pack = plan.pack(request.root)
     loaded = plan.load(plan.jobs(request), request.for_each, say)
     plan.require_one_source(loaded, request.out)
     made = []
@@ -67,7 +68,7 @@ def run(request: plan.Request, say: Callable[[str], None], *, progress: bool = F
             made.append(make(each, staged, out, place=place, progress=label, wanted=wanted))
             say(_told(made[-1], each, request.out / each.folder))
         for folder in sorted({each.folder for each in loaded}):
-            index.write(request.out / folder, staged)
+            index.write(request.out / folder, staged, pack=pack)
     return exit_code(each.code for each in made)
 
 

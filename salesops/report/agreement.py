@@ -19,6 +19,10 @@ _MOVE = re.compile(
 _CAME = re.compile(
     r"(?P<after>[\d.,]+) %(?:(?! %|; |\. ).)*?,? (?P<verb>up|down) (?P<gap>[\d.,]+) points? from (?P<before>[\d.,]+) %"
 )
+_APART = re.compile(
+    r"(?P<before>[\d.,]+) % (?:against|get past it,) (?P<after>[\d.,]+) %(?:(?! %).)*?"
+    r"(?:a difference of |; )(?P<gap>[\d.,]+) points?\b"
+)
 _BESIDE = re.compile(
     r"(?<!neither )(?<!nor )(?<!no )(?<!or )(?<!clearly )\b(?P<way>more|less|higher|lower)\b(?! nor| or | and no)"
     r"(?: often)?(?: than| against)\b(?:(?! %|; |\. ).)*?: "
@@ -31,7 +35,8 @@ _WITHIN = re.compile(
 _PART = re.compile(r"(?P<share>[\d.,]+) %(?:(?! %|; |\. |\().)*?\((?P<part>[\d.,]+) of (?P<all>[\d.,]+)\)")
 _NOTE = re.compile(rf"^vs [^:]+: (?P<verb>up|down)\b.*?\(was (?P<before>{_VALUE})")
 _NOT_FOUND_BUT_TOLD = re.compile(  # how many things were looked at, and a year
-    r"\b\d+ (?:(?:habits|factors|rules) )?(?:compared|tried|looked at|rules)\b"
+    r"\b\d+ (?:(?:habits|factors|rules|pairs? of rep and class|later times? of answer w(?:as|ere)) )?"
+    r"(?:compared|tried|looked at|rules)\b"
     r"|(?:(?<=\b(?:in|of|to) )|(?<=\b(?:from|than) )|(?<=\bsince ))(?:19|20)\d\d\b(?![.,]\d| ?%| points| days)"
 )
 _UP = ("up", "rose", "grew", "gained", "more", "higher")
@@ -88,7 +93,7 @@ def contradictions(sentence: str) -> list[str]:
 
     Examples
     --------
-    >>> contradictions("The win rate fell 8 points from last year (33 %) to this (24 %).")
+    >>> contradictions("The win rate fell 9 points from last year (33 %) to this (24 %).")
     []
     >>> contradictions("The win rate rose 9 points (33 % to 24 %).")
     ['rose 9 points, from 33 % to 24 %']
@@ -96,10 +101,17 @@ def contradictions(sentence: str) -> list[str]:
     ['down 30 points, from 30 % to 60 %', '60 %, which is not 50 of 100']
     >>> contradictions("SMB deals are won less often than others: 40 % against 19 % (likely between 7 and 3).")
     ['less, 40 % against 19 %', 'between 7 and 3']
+    >>> contradictions("34 % against 26 % with all else alike, a difference of 7 points.")
+    ['7 points between 34 % and 26 %']
     """
     moves = [*_MOVE.finditer(sentence), *_CAME.finditer(sentence)]
     return [
         *(said for move in moves for said in _wrong_move(move)),
+        *(
+            f"{found['gap']} points between {found['before']} % and {found['after']} %"
+            for found in _APART.finditer(sentence)
+            if _is_wrong_gap(found)
+        ),
         *(
             f"{found['way']}, {found['one']} % against {found['other']} %"
             for found in _BESIDE.finditer(sentence)
@@ -152,7 +164,7 @@ def forms(figures: Iterable[Mapping[str, object]], currency: str = "") -> set[st
     Examples
     --------
     >>> sorted(forms([{"value": -0.082, "n": 40, "unit": "points"}]))
-    ['40', '8', '8 %', '8 points']
+    ['40', '8', '8 %', '8 points', '8.2 %']
     """
     return {_unsigned(text) for figure in figures for text in _written(figure, currency)}
 
@@ -181,6 +193,7 @@ def _as_value(number: float, unit: object, currency: str) -> Iterator[str]:
         yield words.value(number, unit, bare=True)
     if unit in ("rate", "points"):
         yield words.rate(number)
+        yield f"{words.number(100 * number, 1)} %"  # beside a difference that whole ones would not agree with
         yield words.points(number)
         yield words.points(number).partition(" ")[0]
     if unit == "amount_per_day":
@@ -207,10 +220,13 @@ def _pattern(decimals: str, thousands: str, currency: str) -> re.Pattern:
 
 
 def _wrong_move(move: re.Match) -> Iterator[str]:
-    gap = abs(size(move["after"]) - size(move["before"]))
-    is_off = abs(gap - size(move["gap"])) > 1.05  # each value is rounded by itself
-    if is_off or _is_wrong_way(move["verb"], move["before"], move["after"]):
+    if _is_wrong_gap(move) or _is_wrong_way(move["verb"], move["before"], move["after"]):
         yield f"{move['verb']} {move['gap']} points, from {move['before']} % to {move['after']} %"
+
+
+def _is_wrong_gap(found: re.Match) -> bool:
+    """Whether the points between two rates are not those between the two as they stand; see `words.ends`."""
+    return abs(abs(size(found["after"]) - size(found["before"])) - size(found["gap"])) > 0.06
 
 
 def _is_wrong_way(way: str, before: str, after: str) -> bool:
@@ -219,15 +235,16 @@ def _is_wrong_way(way: str, before: str, after: str) -> bool:
 
 
 def _without(names: Iterable[str], sentence: str) -> str:
+    """The sentence without names that have digits, where they stand whole: a level "2" is no part of 1,332."""
     for name in sorted(names, key=len, reverse=True):
         if any(mark.isdigit() for mark in name):
-            sentence = sentence.replace(name, "it")
+            sentence = re.sub(rf"(?<![\w.,−-]){re.escape(name)}(?![\w-]|[.,]\d)", "it", sentence)
     return sentence
 
 
 def _without_gaps(sentence: str) -> str:
     """The sentence without the size of a move between two rates it names: `contradictions` checks that against them."""
-    for pattern in (_MOVE, _CAME):
+    for pattern in (_MOVE, _CAME, _APART):
         sentence = pattern.sub(lambda move: move[0].replace(f"{move['gap']} point", "point", 1), sentence)
     return sentence
 

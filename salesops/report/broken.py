@@ -59,14 +59,8 @@ def broken_line(
             axes.axvline(place, color=QUIET, linestyle=(0, (4, 3)), linewidth=1.5)
             axes.annotate("break", (place, 1), xycoords=axes.get_xaxis_transform(), xytext=(4, -10), color=QUIET,
                           textcoords="offset points")  # fmt: skip
-        marks.end_labels(
-            axes,
-            {
-                words.value(series["value"].iloc[-1], unit, currency=scope.currency, compact=True): series[
-                    "value"
-                ].iloc[-1]
-            },
-        )
+        last = series["value"].iloc[-1]
+        marks.end_labels(axes, {marks.end_name(last, unit, scope.currency): last})
         return finding.drawn(axes, told(series, unit, scope))
 
 

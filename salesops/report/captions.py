@@ -1,6 +1,7 @@
 """What a chart measures, and what it shows to somebody who cannot see it."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 
 import pandas as pd
 
@@ -8,6 +9,46 @@ from salesops import metrics, words
 from salesops.report.figures import Scope
 
 DEFAULT_WHERE = "opportunity_type != 'renewal'"
+MOST_WORDS = 15  # of a chart's title
+_FEWEST = 7  # words of what is left of a long one; less would be its opening words alone
+
+
+def title(sentence: str) -> str:
+    """A sentence as a chart's title: where it is long, without what stands in brackets and without its last part.
+
+    The interval in brackets is drawn in the chart, and the whole sentence is said elsewhere on the page.
+
+    Examples
+    --------
+    >>> title("We win 24 % (likely between 20 % and 28 %).")
+    'We win 24 % (likely between 20 % and 28 %).'
+    >>> title("SMB deals are won more often than others, by 9 points (likely between 2 and 16); few are large")
+    'SMB deals are won more often than others, by 9 points; few are large'
+    >>> title("Three leads that arrived in 2026Q3 are due: too few to say how many are answered within 4 hours.")
+    'Three leads that arrived in 2026Q3 are due'
+    """
+    if length(sentence) > MOST_WORDS:
+        sentence = re.sub(r" \([^()]*\)", "", sentence)
+    for mark in ("; ", ": ", ", "):
+        head = sentence.rpartition(mark)[0]
+        while length(head) > MOST_WORDS:
+            head = head.rpartition(mark)[0]
+        if length(sentence) > MOST_WORDS and length(head) >= _FEWEST:
+            return head
+    return sentence
+
+
+def length(sentence: str, names: Collection[str] = ()) -> int:
+    """How many words a title has; a name from the data is one, and so is a number with its unit.
+
+    Examples
+    --------
+    >>> length("North America wins 24 % of 40 deals"), length("North America wins 24 % of 40", {"North America"})
+    (7, 5)
+    """
+    for name in sorted(names, key=len, reverse=True):
+        sentence = sentence.replace(name, "it")
+    return len(re.sub(r"(?<=\d)[ \u00a0](?=[%$€£¥₹])", "", sentence).split())
 
 
 def subtitle(frame: pd.DataFrame, column: str, by: str | None, scope: Scope) -> str:
@@ -80,7 +121,7 @@ def built_up(curves: Mapping[str, pd.DataFrame], y: str, x: str, unit: str) -> s
         shown = words.value(last["value"].iloc[0], unit) if len(last) else words.MISSING
         at = words.count(last["place"].iloc[0]) if len(last) else words.MISSING
         ends.append(f"{name or 'all'} {shown} after {at}")
-    return f"{words.label(y)} building up over {words.label(x).lower()}: {'; '.join(ends)}."
+    return f"{words.label(y)} building up over {x.lower()}: {'; '.join(ends)}."
 
 
 def fan(frame: pd.DataFrame, predicted: str) -> str:

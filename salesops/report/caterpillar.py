@@ -117,7 +117,8 @@ def funnel_plot(
     checks.require_columns(lines, ["n"])
     unit = tables.unit_of(frame, value) or "ratio"
     rows = _ordered(frame, value, by, called or outside, outside)
-    drawn_as = f"lines: 95 and {words.rate(0.998)} of chance; diamonds lie outside"
+    full = ", full where named" if (rows["is_outside"] & ~rows["is_named"]).any() else ""
+    drawn_as = f"lines: 95 and {words.rate(0.998)} of chance; diamonds lie outside{full}"
     said = subtitle or _measured(frame, value, rows, drawn_as, scope)
     finding = Finding(frame, title, said, scope, {value: unit})
     if finding.is_undrawn(value):
@@ -250,10 +251,12 @@ def _end_names(axes: Axes, ends: dict[str, float]) -> None:
 
 
 def _scattered(axes: Axes, rows: pd.DataFrame) -> None:
-    """A hollow dot each; a large diamond for who is outside."""
+    """A hollow dot each; a large diamond for who is outside, full where named."""
     inside, outside = rows[~rows["is_outside"]], rows[rows["is_outside"]]
     axes.scatter(inside["n"], inside["value"], s=30, color=PAPER, edgecolor=QUIET, linewidth=1.5, zorder=3)
-    axes.scatter(outside["n"], outside["value"], s=80, marker="D", color=SERIES, zorder=4)
+    for chosen, fill in ((~outside["is_named"], PAPER), (outside["is_named"], SERIES)):
+        each, look = outside[chosen], {"marker": "D", "edgecolor": SERIES, "linewidth": 2, "zorder": 4}
+        axes.scatter(each["n"], each["value"], s=70, color=fill, **look)
 
 
 def _beside(axes: Axes, rows: pd.DataFrame, centre: float) -> None:
@@ -270,6 +273,7 @@ def _beside(axes: Axes, rows: pd.DataFrame, centre: float) -> None:
             drawing.wrapped(words.group(row.group), 20, 1), (row.n, height), xytext=(0, 0),
             textcoords="offset pixels", ha="right" if share > 0.75 else "left" if share < 0.25 else "center",
             va="center", color=TEXT, fontweight="bold", annotation_clip=False, zorder=5,
+            bbox={"facecolor": PAPER, "linewidth": 0, "pad": 1},  # no limit of chance strikes through a name
         )  # fmt: skip
 
 

@@ -40,6 +40,8 @@ __all__ = [
 ]
 
 MAX_CURVES = 4
+MAX_DAYS = 730  # of an axis of days; a longer one is of months
+_MONTH = 365.25 / 12
 
 
 def rate_dots(
@@ -123,11 +125,7 @@ def bars(
     if finding.is_undrawn(value):
         return finding.without_picture(value)
     rows = marks.numbers(frame.head(MAX_ROWS), by, value)
-    with drawing.canvas(_tall(rows, 8), **drawing.NAMED, top=8, bottom=28) as axes:
-        marks.bars(axes, rows, quiet=_others(rows, highlight))
-        marks.row_labels(axes, rows, unit, scope.currency)
-        marks.value_axis(axes, unit, scope.currency, *_from_zero(rows))
-        return finding.drawn(axes, captions.ranked(rows, value, by, unit, None, scope))
+    return _barred(finding, rows, value, by, _others(rows, highlight))
 
 
 def pareto(
@@ -163,12 +161,7 @@ def pareto(
         return finding.without_picture(value)
     rows = marks.numbers(frame.head(MAX_ROWS), by, value)
     rows["running"] = frame[running].head(MAX_ROWS).to_numpy(dtype=float)
-    with drawing.canvas(_tall(rows, 26), **drawing.NAMED, top=26, bottom=28) as axes:
-        marks.bars(axes, rows, quiet=rows["running"].isna())
-        marks.row_labels(axes, rows, unit, scope.currency, running=True)
-        marks.column_head(axes, "adds to")
-        marks.value_axis(axes, unit, scope.currency, *_from_zero(rows))
-        return finding.drawn(axes, captions.ranked(rows, value, by, unit, None, scope))
+    return _barred(finding, rows, value, by, rows["running"].isna())
 
 
 def lines(
@@ -301,7 +294,7 @@ def steps(
     finding = Finding(frame, title, subtitle or captions.subtitle(frame, y, by, scope), scope, {y: unit})
     if finding.is_undrawn(y):
         return finding.without_picture(y)
-    curves = _curves(frame, x, y, by)
+    curves, counted = _in_months(_curves(frame, x, y, by), x)
     chosen = highlight if highlight in curves else next(iter(curves))
     ends = {f"{words.value(_last(each['value']), unit)} {name}": _last(each["value"]) for name, each in curves.items()}
     with drawing.canvas(252, left=48, right=112 if by else 58, top=14, bottom=48) as axes:
@@ -310,9 +303,22 @@ def steps(
             axes, unit, scope.currency, pd.concat([each[["value", "high"]].stack() for each in curves.values()])
         )
         axes.set_xlim(left=0)
-        marks.counted_axis(axes, words.label(x))
+        marks.counted_axis(axes, counted)
         marks.end_labels(axes, ends)
-        return finding.drawn(axes, captions.built_up(curves, y, x, unit))
+        return finding.drawn(axes, captions.built_up(curves, y, counted, unit))
+
+
+def _barred(finding: Finding, rows: pd.DataFrame, value: str, by: str, quiet: pd.Series | None) -> Block:
+    """Bars from zero; where the rows have a running sum it stands at the right under a head of its own."""
+    unit, currency, running = finding.units[value], finding.scope.currency, "running" in rows.columns
+    top = 26 if running else 8
+    with drawing.canvas(_tall(rows, top), **drawing.NAMED, top=top, bottom=28) as axes:
+        marks.bars(axes, rows, quiet=quiet)
+        marks.row_labels(axes, rows, unit, currency, running=running)
+        if running:
+            marks.column_head(axes, "adds to")
+        marks.value_axis(axes, unit, currency, *_from_zero(rows))
+        return finding.drawn(axes, captions.ranked(rows, value, by, unit, None, finding.scope))
 
 
 def _others(rows: pd.DataFrame, highlight: object) -> pd.Series | None:
@@ -330,6 +336,16 @@ def _curves(frame: pd.DataFrame, x: str, y: str, by: str | None) -> dict[str, pd
     }
 
 
+def _in_months(curves: dict[str, pd.DataFrame], x: str) -> tuple[dict[str, pd.DataFrame], str]:
+    """Curves over years of days are read in months; what they are drawn over, in words."""
+    longest = max(each["place"].max() for each in curves.values())
+    if not x.endswith("days") or not longest > MAX_DAYS:
+        return curves, words.label(x)
+    name = words.label(x).removesuffix("(days)").strip()
+    months = {key: each.assign(place=each["place"] / _MONTH) for key, each in curves.items()}
+    return months, "Months" if name == "Days" else f"{name} (months)"
+
+
 def _history_and_forecast(frame: pd.DataFrame, x: str, actual: str, predicted: str) -> pd.DataFrame:
     """One line of both; only what is not yet recorded has limits."""
     series = marks.numbers(frame.assign(both=frame[actual].fillna(frame[predicted])), x, "both")
@@ -342,7 +358,7 @@ def _history_and_forecast(frame: pd.DataFrame, x: str, actual: str, predicted: s
 
 def _ends(series: pd.DataFrame, unit: str, scope: Scope) -> dict[str, float]:
     last, before = _last(series["value"]), _last(series["before"]) if "before" in series else float("nan")
-    return {words.value(last, unit, currency=scope.currency, compact=True): last, "year before": before}
+    return {marks.end_name(last, unit, scope.currency): last, "year before": before}
 
 
 def _joined(series: pd.DataFrame) -> pd.DataFrame:

@@ -87,6 +87,30 @@ def quoted(
     return found
 
 
+def source_link(sentence: str, documents: Sequence[Mapping], titles: Mapping[str, str]) -> str:
+    """A link to the report that says a sentence; nothing where none does.
+
+    Parameters
+    ----------
+    sentence
+        Plain text.
+    documents
+        Figures files.
+    titles
+        What their reports are called; one without a title goes by its name.
+
+    Examples
+    --------
+    >>> source_link("Up.", [{"report": "win_loss", "headlines": ["Up."]}], {"win_loss": "Win/loss"})
+    ' <span class="so-behind"><a href="win_loss.html">Win/loss</a></span>'
+    >>> source_link("Down.", [{"report": "win_loss", "headlines": ["Up."]}], {})
+    ''
+    """
+    name = next((each["report"] for each in documents if sentence in each.get("headlines", [])), "")
+    title = markup.text(titles.get(name) or words.label(name))
+    return f' <span class="so-behind"><a href="{markup.attribute(name)}.html">{title}</a></span>' if name else ""
+
+
 def contents(listed: pd.DataFrame) -> Block:
     """The other reports as links, each with the first thing it says.
 
@@ -128,7 +152,7 @@ def _row(row: Mapping, frame: pd.DataFrame, titles: Mapping[str, str], scope: Sc
     head = f'<th scope="row">{link}</th>'
     reason = figures.withheld(name, scope)
     if reason:
-        return f'<tr>{head}<td class="so-text" colspan="{len(_HEADS)}">withheld: {markup.text(reason)}</td></tr>'
+        return f'<tr>{head}<td class="t" colspan="{len(_HEADS)}">withheld: {markup.text(reason)}</td></tr>'
     cells = [
         f"<td>{markup.text(_shown(row[column], unit, scope))}</td>"
         for column in ("latest", "quarter_before", "year_before")
@@ -137,7 +161,7 @@ def _row(row: Mapping, frame: pd.DataFrame, titles: Mapping[str, str], scope: Sc
     usual = words.MISSING if words.is_missing(row["limit_low"]) else f"{low} to {high}"
     said = f"<strong>{markup.text(row['state'])}</strong>" if row["is_signal"] else markup.text(row["state"])
     line = tiles.sparkline(frame[name], unit, scope, of="quarters")
-    return f'<tr>{head}<td class="so-text">{said}</td>{"".join(cells)}<td>{markup.text(usual)}</td><td>{line}</td></tr>'
+    return f'<tr>{head}<td class="t">{said}</td>{"".join(cells)}<td>{markup.text(usual)}</td><td>{line}</td></tr>'
 
 
 def _shown(number: object, unit: str, scope: Scope) -> str:
@@ -146,4 +170,4 @@ def _shown(number: object, unit: str, scope: Scope) -> str:
 
 
 def _side(head: str) -> str:
-    return "" if head in ("Reading", "Course") else ' class="so-number"'
+    return "" if head in ("Reading", "Course") else ' class="n"'

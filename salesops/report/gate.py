@@ -11,7 +11,7 @@ from bs4 import BeautifulSoup
 from bs4.element import Tag
 
 from salesops import words
-from salesops.report import agreement, contrast
+from salesops.report import agreement, contrast, shape
 
 LARGEST, LARGEST_BEYOND_CHARTS = 500_000, 250_000  # bytes of any page; the sample's hold 100,000 beyond charts
 STALE_DAYS = 31  # between the last recorded event and the end of what the page is about; of a shorter period its days
@@ -76,6 +76,7 @@ def faults(
     found = [Fault(name, message) for name, rule in RULES.items() for message in rule(read)]
     found += [Fault("size", message) for message in _size(page, read, *largest)]
     if content is not None:
+        found += [Fault(name, message) for name, rule in shape.RULES.items() for message in rule(read, content)]
         found += [Fault("sentences agree", message) for message in _sentences(read, content)]
         found += [Fault("freshness", message) for message in _freshness(read, content)]
     return found
@@ -199,7 +200,7 @@ def _not_numbers(read: BeautifulSoup) -> Iterator[str]:
 def _is_said(tag: Tag) -> bool:
     classes = tag.get("class", ())
     if tag.name == "td":
-        return "so-text" not in classes
+        return "t" not in classes
     if tag.name in ("li", "dd"):
         return tag.find_parent(class_=("so-headline", "so-banner")) is not None
     return tag.name == "text" or not _SAID.isdisjoint(classes)

@@ -26,7 +26,7 @@ def render(notebook: NotebookNode, meta: Mapping[str, object]) -> str:
     meta
         report, title, run_id, as_of, period, period_complete, data_through, rows_read,
         rows_set_aside, rows_barred, rows_repaired, ties, source, currency, status, parameters, inputs, code, packages,
-        previous, deals_href; what is absent is not shown.
+        previous, deals_href, headline_deals (see `behind.headline_deals`); what is absent is not shown.
 
     Returns
     -------
@@ -40,12 +40,13 @@ def render(notebook: NotebookNode, meta: Mapping[str, object]) -> str:
     """
     _require_finished(notebook)
     title, body = _lifted_title(_exporter().from_notebook_node(_readable(notebook))[0], str(meta.get("title", "")))
-    body = _linked(_anchored(body), str(meta.get("deals_href", "")))
+    intro, body = _lifted_intro(body)
+    body = _linked(_to_deals(_anchored(body), meta.get("headline_deals", {})), str(meta.get("deals_href", "")))
     record = _template("record.html.j2").render(meta=meta)
     return page_shell(
         title,
         body + record,
-        banner=_template("banner.html.j2").render(meta=meta, title=title),
+        banner=_template("banner.html.j2").render(meta=meta, title=title, intro=intro),
         contents=_contents(body + record),
     )
 
@@ -123,6 +124,29 @@ def _lifted_title(body: str, title: str) -> tuple[str, str]:
     return title, re.sub(r"<(/?)h1\b", r"<\1h2", body)
 
 
+def _lifted_intro(body: str) -> tuple[str, str]:
+    """What the report asks moves into the banner, folded: a reader comes for the answer."""
+    found = re.match(r'\s*<section class="so-prose">(.*?)</section>\s*', body, re.DOTALL)
+    if found is None or "<h" in found[1]:
+        return "", body
+    return found[1].strip(), body[found.end() :]
+
+
+def _to_deals(body: str, links: Mapping[str, Mapping[str, str]]) -> str:
+    """Each sentence at the head whose number a list of deals stands behind ends with a link to it."""
+
+    def linked(item: re.Match) -> str:
+        link = links.get(unescape(item[1]).replace("\u00a0", " "))
+        if link is None:
+            return item[0]
+        shown = markup.deals_link(link["key"], markup.text(link["label"]))
+        return f'<li>{item[1]} <span class="so-behind">{shown}</span></li>'
+
+    return re.sub(
+        r'<ul class="so so-headline">.*?</ul>', lambda found: re.sub(r"<li>(.*?)</li>", linked, found[0]), body
+    )
+
+
 def _anchored(body: str) -> str:
     """Every ``h2`` with an id of its own, made from its words."""
     seen: dict[str, int] = {"content": 1, "contents": 1, "run-record": 1}
@@ -137,6 +161,9 @@ def _anchored(body: str) -> str:
 
 
 def _linked(body: str, deals_href: str) -> str:
+    """Deals and figures lie in files beside the page."""
+    figures_href = markup.attribute(f"{deals_href.removesuffix('.deals.html')}.json")
+    body = body.replace('href="figures:"', f'href="{figures_href}"')
     return body.replace('href="deals:', f'href="{markup.attribute(deals_href)}#')
 
 

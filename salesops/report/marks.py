@@ -16,7 +16,10 @@ from salesops.report import captions, drawing
 from salesops.report.drawing import AREA, GRID, PAPER, QUIET, SERIES, TEXT
 
 ROW = 38  # pixels from one group to the next
+_LETTER = 8  # pixels of a letter of a tick
 HEAD = 26  # pixels of a name above the rows that belong to it
+_SHORT = {"amount_per_day": "amount"}  # units without what has no room in a picture
+_BANDS = 2  # curves that can have a band each
 _DASHES = [(0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2))]
 
 
@@ -94,15 +97,23 @@ def floating(axes: Axes, rows: pd.DataFrame) -> None:
 
 
 def curves(axes: Axes, named: Mapping[str, pd.DataFrame], chosen: str) -> None:
-    """Step curves with their bands: one in colour, the others grey and told apart by their dashes."""
+    """Step curves: one in colour with its band, the others grey and told apart by their dashes.
+
+    Bands of more than two curves would lie over one another: the others have their interval at their end.
+    """
     dashes = iter(_DASHES)
-    for name, curve in named.items():
+    longest = max((curve["place"].max() for curve in named.values()), default=0)
+    for at, (name, curve) in enumerate(named.items()):
         main = name == chosen
         look = {"color": SERIES} if main else {"color": QUIET, "linestyle": next(dashes), "linewidth": 2}
-        axes.fill_between(
-            curve["place"], curve["low"], curve["high"], step="post", color=look["color"], alpha=0.16, linewidth=0
-        )
         axes.step(curve["place"], curve["value"], where="post", **look)
+        if main or len(named) <= _BANDS:
+            axes.fill_between(
+                curve["place"], curve["low"], curve["high"], step="post", color=look["color"], alpha=0.16, linewidth=0
+            )
+        else:
+            end = curve.dropna(subset=["low", "high"]).tail(1)
+            axes.vlines(end["place"] + 0.012 * at * longest, end["low"], end["high"], color=QUIET, linewidth=1.5)
 
 
 def earlier(axes: Axes, series: pd.DataFrame) -> None:
@@ -118,9 +129,11 @@ def row_labels(axes: Axes, rows: pd.DataFrame, unit: str, currency: str, *, runn
     left = axes.get_position().x0 * drawing.WIDTH
     tells_n = not captions.is_shared(rows["n"])
     for row in rows.itertuples():
+        name = drawing.wrapped(words.group(row.group), lines=3)
         axes.annotate(
-            drawing.wrapped(words.group(row.group)), (0, row.place), xycoords=axes.get_yaxis_transform(),
-            xytext=(1 - left, 0), textcoords="offset pixels", va="center", linespacing=1.05, annotation_clip=False,
+            name, (0, row.place), xycoords=axes.get_yaxis_transform(), xytext=(1 - left, 0),
+            textcoords="offset pixels", va="center", linespacing=1.05, annotation_clip=False,
+            fontsize=11 if name.count("\n") > 1 else 13,
         )  # fmt: skip
         shown = words.value(row.value, unit, currency=currency, compact=True, bare=True)
         axes.annotate(
@@ -130,7 +143,7 @@ def row_labels(axes: Axes, rows: pd.DataFrame, unit: str, currency: str, *, runn
         note = words.value(row.running, unit) if running else f"n {words.count(row.n)}"
         if not np.isnan(row.running if running else row.n) and (running or tells_n):
             axes.annotate(
-                note, (1, row.place), xycoords=axes.get_yaxis_transform(), xytext=(58, 0),
+                note, (1, row.place), xycoords=axes.get_yaxis_transform(), xytext=(57, 0),
                 textcoords="offset pixels", va="center", color=QUIET, fontsize=12, annotation_clip=False,
             )  # fmt: skip
     axes.set_ylabel("")
@@ -149,7 +162,7 @@ def heads_of(axes: Axes, heads: Mapping[float, str]) -> None:
 def column_head(axes: Axes, text: str) -> None:
     """What the quiet figures at the right are, above them."""
     axes.annotate(
-        text, (1, 1), xycoords="axes fraction", xytext=(58, 4), textcoords="offset pixels", color=QUIET,
+        text, (1, 1), xycoords="axes fraction", xytext=(57, 4), textcoords="offset pixels", color=QUIET,
         fontsize=12, annotation_clip=False,
     )  # fmt: skip
 
@@ -182,7 +195,7 @@ def effect_labels(axes: Axes, rows: pd.DataFrame, heads: Mapping[float, str], un
         weight = {"fontweight": "bold"} if row.is_named else {"color": QUIET}
         axes.annotate(shown, (1, row.place), xytext=(8, 0), va="center", **weight, **look)
         if not np.isnan(row.n):
-            axes.annotate(f"n {words.count(row.n)}", (1, row.place), xytext=(50, 0), va="center", **quiet, **look)
+            axes.annotate(f"n {words.count(row.n)}", (1, row.place), xytext=(46, 0), va="center", **quiet, **look)
     axes.set_ylabel("")
 
 
@@ -290,13 +303,24 @@ def value_axis(axes: Axes, unit: str, currency: str, low: float, high: float) ->
     """A horizontal axis of values with a light grid."""
     if np.isfinite([low, high]).all() and high > low:
         axes.set_xlim(low, high)
-    ticks = 4 if unit == "points" and high - low < 1 else 3  # as many as have room beside the names
-    axes.xaxis.set_major_locator(MaxNLocator(ticks, steps=[1, 2, 2.5, 5, 10], integer=unit == "count"))
     axes.xaxis.set_major_formatter(tick_text(unit, currency))
+    _ticked(axes, unit)
     axes.grid(axis="x", color=GRID)
     axes.tick_params(axis="x", length=0)
     axes.spines["bottom"].set_visible(False)
     axes.set_xlabel("")
+
+
+def _ticked(axes: Axes, unit: str) -> None:
+    """As many values as have room beside one another, between the names and the figures."""
+    room = axes.get_position().width * drawing.WIDTH
+    for most in (5, 4, 3):
+        axes.xaxis.set_major_locator(MaxNLocator(most, steps=[1, 2, 2.5, 5, 10], integer=unit == "count"))
+        low, high = axes.get_xlim()
+        seen = [place for place in axes.xaxis.get_majorticklocs() if low <= place <= high]
+        widest = max((len(text) for text in axes.xaxis.get_major_formatter().format_ticks(seen)), default=0)
+        if len(seen) < 2 or (seen[1] - seen[0]) / (high - low) * room >= _LETTER * widest + 12:
+            return
 
 
 def band(axes: Axes, series: pd.DataFrame, low: str, high: str, alpha: float) -> None:
@@ -381,10 +405,22 @@ def end_labels(axes: Axes, ends: Mapping[str, float]) -> None:
         )  # fmt: skip
 
 
+def end_name(number: float, unit: str, currency: str) -> str:
+    """A value at the end of its line; that an amount is of a day the words above the picture say.
+
+    Examples
+    --------
+    >>> end_name(18_000.0, "amount_per_day", "USD"), end_name(0.22, "rate", "")
+    ('$18K', '22 %')
+    """
+    return words.value(number, _SHORT.get(unit, unit), currency=currency, compact=True)
+
+
 def tick_text(unit: str, currency: str) -> FuncFormatter:
     """Tick labels as the unit is written, short."""
+    short = _SHORT.get(unit, unit)
 
     def text(number: float, _: object) -> str:
-        return re.sub(r"[.,]0(?=[KMB])", "", words.value(number, unit, currency=currency, compact=True, bare=True))
+        return re.sub(r"[.,]0(?=[KMB])", "", words.value(number, short, currency=currency, compact=True, bare=True))
 
     return FuncFormatter(text)

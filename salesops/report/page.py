@@ -9,7 +9,7 @@ import pandas as pd
 
 from salesops import checks, notes, words
 from salesops.periods import Period
-from salesops.report import charts, cover, definitions, figures, markup, remarks, tables, tiles
+from salesops.report import captions, charts, cover, definitions, figures, markup, remarks, tables, tiles
 from salesops.report.block import Block
 from salesops.report.style import block_css
 
@@ -53,12 +53,19 @@ class Page:
     def _knowing(self, draw: Callable[..., Block]) -> Callable[..., Block]:
         @wraps(draw)  # so that `page.chart.lines?` tells what the chart is
         def drawn(*arguments: object, **options: object) -> Block:
+            if isinstance(options.get("title"), str):
+                options["title"] = captions.title(options["title"])
             return self._allowed(draw(*arguments, **({"scope": self.scope} | options)), str(options.get("title", "")))
 
         return drawn
 
     def headline(
-        self, sentences: Iterable[str], *, of: Iterable[pd.DataFrame] = (), quoting: Sequence[Mapping] = ()
+        self,
+        sentences: Iterable[str],
+        *,
+        of: Iterable[pd.DataFrame] = (),
+        quoting: Sequence[Mapping] = (),
+        titles: Mapping[str, str] | None = None,
     ) -> Block:
         """What matters most, most important first; at most six sentences, none of a person who may not be shown.
 
@@ -69,12 +76,16 @@ class Page:
         of
             The frames behind them that no table or tile of the page shows: every number said is in the figures file.
         quoting
-            Figures files of the reports whose sentences these are.
+            Figures files of the reports whose sentences these are; each sentence then leads to its report.
+        titles
+            What those reports are called.
         """
         said = [sentence for sentence in sentences if sentence and not self.company.hides(sentence)]
         if len(said) > MAX_HEADLINES:
             raise checks.ParameterError(f"headline: {len(said)} sentences. Keep the {MAX_HEADLINES} that matter most.")
-        items = "".join(f"<li>{markup.text(sentence)}</li>" for sentence in said)
+        items = "".join(
+            f"<li>{markup.text(sentence)}{cover.source_link(sentence, quoting, titles or {})}</li>" for sentence in said
+        )
         made = self.figures_of(of)
         made += cover.quoted(said, quoting, known=made, currency=self.scope.currency) if quoting else []
         return Block("headline", f'<ul class="so so-headline">{items}</ul>', {"headlines": said, "figures": made})

@@ -18,7 +18,8 @@ def stylesheet() -> str:
     """Everything a published page needs, without what JupyterLab alone asks for and without blank space."""
     whole = block_css() + (_HERE / "page.css").read_text(encoding="utf-8")
     whole = re.sub(r"/\*.*?\*/|\[data-jp-theme[^{]*\{[^}]*\}", "", whole, flags=re.DOTALL)
-    return re.sub(r"\s*([{};,])\s*", r"\1", " ".join(whole.split())).replace(";}", "}").replace("}", "}\n")
+    short = re.sub(r"\s*([{};,])\s*|(?<=:)\s+", r"\1", " ".join(whole.split()))
+    return short.replace(";}", "}")
 
 
 @cache

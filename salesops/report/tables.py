@@ -13,9 +13,10 @@ from salesops.report.block import Block
 from salesops.report.figures import UNSCOPED, Deals, Scope
 
 MAX_ROWS = 12
-MAX_CSV = 50  # rows of a CSV inside the page, which is opened on a phone
+MAX_CSV = 50  # rows of a CSV inside the page, which is opened on a phone, where nothing else is asked
 _BAR = 72  # pixels of the longest bar of a cell
 _DECIMALS = {"amount": 2, "amount_per_day": 2, "days": 2, "hours": 2}  # of a CSV; of shares and ratios four
+_INTERVAL = re.compile(r"\[\S+ interval\]$")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -26,7 +27,7 @@ def table(
     scope: Scope = UNSCOPED,
     deals: Deals = None,
     min_n: int = checks.MIN_N,
-    csv: bool = True,
+    csv: bool | int = True,
     limit: int = MAX_ROWS,
     by: Iterable[str] | None = None,
     label: str | Iterable[str] = (),
@@ -50,7 +51,7 @@ def table(
     min_n
         A row with a smaller ``n`` is marked "few deals".
     csv
-        Offer the rows, up to 50, as CSV where not all are shown.
+        Offer the rows, up to 50 or so many, as CSV where not all are shown; the rest is in the file of figures.
     limit
         Rows shown: twelve in a finding.
     by, label
@@ -76,7 +77,8 @@ def table(
     keys = _row_keys(frame, made, linked)
     noted = _noted(layout, made, limit)
     layout.noted = set(noted)
-    html = grid(layout, caption, keys, limit) + (_download(layout, caption) if csv and len(frame) > limit else "")
+    html = grid(layout, caption, keys, limit)
+    html += _the_rest(layout, caption, MAX_CSV if csv is True else csv, bool(made)) if len(frame) > limit else ""
     html += remarks.under_table(noted.values(), scope)
     facts = {"figures": made, "deals": linked} | remarks.facts((one, scope) for one in noted.values())
     return Block("table", f'<div class="so so-table">{html}</div>', facts)
@@ -134,7 +136,7 @@ class Layout:
 def grid(layout: Layout, caption: str, keys: Mapping[tuple[int, str], str], limit: int) -> str:
     """The table element in its scroll box, with the notes under it."""
     heads = "".join(
-        f'<th scope="col"{_aligned(layout, column)}>{markup.text(layout.head(column))}</th>' for column in layout.shown
+        f'<th scope="col"{_aligned(layout, column)}>{_head(layout, column)}</th>' for column in layout.shown
     )
     rows = "".join(_row(layout, position, row, keys) for position, row in _first(layout.frame, limit))
     notes = "".join(f'<p class="so-note">{markup.text(note)}</p>' for note in _notes(layout, limit))
@@ -210,16 +212,25 @@ def _row(layout: Layout, position: int, row: Mapping[str, object], keys: Mapping
     is_few = markup.few(row.get("n"), layout.min_n)
     cells = []
     for place, column in enumerate(layout.shown):
-        shown = markup.deals_link(keys.get((position, column)), markup.text(layout.cell(row, column)))
+        shown = markup.deals_link(keys.get((position, column)), _written(layout, row, column))
         shown = remarks.MARK + shown if (position, column) in layout.noted else shown
         if place == 0 and not layout.is_number(column):
             tag = ' <span class="so-few">few deals</span>' if is_few else ""
-            cells.append(f'<th scope="row">{shown}{tag}</th>')
+            whole = ' class="i"' if column.endswith("_id") else ""
+            cells.append(f'<th scope="row"{whole}>{shown}{tag}</th>')
         else:
             drawn = bar(row, column, layout.frame) if column in layout.barred else ""
             cells.append(f"<td{_cell_class(layout, column)}>{shown}{drawn}</td>")
     mark = ' class="so-is-few"' if is_few else ""
     return f"<tr{mark}>{''.join(cells)}</tr>"
+
+
+def _written(layout: Layout, row: Mapping[str, object], column: str) -> str:
+    """A cell's text; an address only as a link, and only where a browser opens it as a page."""
+    said = layout.cell(row, column)
+    if column == "record_url" and said.lower().startswith(("https://", "http://")):
+        return f'<a href="{markup.attribute(said)}" rel="noreferrer">record</a>'
+    return markup.text(said)
 
 
 def _row_keys(frame: pd.DataFrame, made: list[figures.Figure], linked: Mapping) -> dict[tuple[int, str], str]:
@@ -243,7 +254,7 @@ def _notes(layout: Layout, limit: int) -> list[str]:
     reasons = {layout.head(column): figures.withheld(column, layout.scope) for column in layout.shown}
     notes = [f"{head}: withheld: {reason}." for head, reason in reasons.items() if reason]
     if layout.frame.empty:
-        notes.append("Nothing to show: no deals of this kind.")
+        notes.append("Nothing to show: there is none.")
     if len(layout.frame) > limit:
         notes.append(f"First {limit} of {words.count(len(layout.frame))} rows.")
     if "n" in layout.frame.columns and (layout.frame["n"] < layout.min_n).head(limit).any():
@@ -251,13 +262,29 @@ def _notes(layout: Layout, limit: int) -> list[str]:
     return notes
 
 
-def _download(layout: Layout, caption: str) -> str:
+def _the_rest(layout: Layout, caption: str, most: int, has_figures: bool) -> str:
+    """Where the rows are that the page does not show."""
+    links = _download(layout, caption, most) if most else ""
+    if has_figures and len(layout.frame) > most:
+        links += f'{"; all" if links else "All"} values are in <a href="figures:">the file of figures</a>'
+    return f'<p class="so-note">{links}</p>' if links else ""
+
+
+def _download(layout: Layout, caption: str, most: int) -> str:
     kept = [name for name in layout.frame if not layout.asked or re.sub(r"_(low|high)$", "", name) in layout.asked]
-    frame = layout.frame[kept].head(MAX_CSV)
+    frame = layout.frame[kept].head(most)
     data = markup.attribute(quote(csv_text(frame), safe="!'()*,-./:;@_~$+=?"))
-    link = f'<a download="{markup.slug(caption)[:60]}.csv" href="data:text/csv;charset=utf-8,{data}">'
     which = "All" if len(frame) == len(layout.frame) else "The first"
-    return f'<p class="so-note">{link}{which} {words.count(len(frame))} rows (CSV)</a></p>'
+    named = f"{markup.slug(caption)[:60]}.csv"
+    return (
+        f'<a download="{named}" href="data:text/csv;charset=utf-8,{data}">'
+        f"{which} {words.count(len(frame))} rows (CSV)</a>"
+    )
+
+
+def _head(layout: Layout, column: str) -> str:
+    """A heading; the level of its interval keeps together, so that heads stay low."""
+    return _INTERVAL.sub(lambda found: found[0].replace(" ", "\xa0"), markup.text(layout.head(column)))
 
 
 def _first(frame: pd.DataFrame, limit: int) -> list[tuple[int, dict]]:
@@ -265,11 +292,14 @@ def _first(frame: pd.DataFrame, limit: int) -> list[tuple[int, dict]]:
 
 
 def _aligned(layout: Layout, column: str) -> str:
-    return ' class="so-number"' if layout.is_number(column) else ""
+    return ' class="n"' if layout.is_number(column) else ""
 
 
 def _cell_class(layout: Layout, column: str) -> str:
-    return "" if layout.is_number(column) else ' class="so-text"'  # most cells are numbers: theirs is the short form
+    """Most cells are numbers: theirs is the short form. Ids and dates are read whole: they stay on one line."""
+    if layout.is_number(column):
+        return ""
+    return ' class="t i"' if column.endswith("_id") or layout.units[column] == "date" else ' class="t"'
 
 
 def _is_folded(column: str, frame: pd.DataFrame) -> bool:

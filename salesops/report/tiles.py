@@ -1,5 +1,6 @@
 """Tiles: one figure each, its interval in words, and what it is compared with."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -9,6 +10,11 @@ from salesops import checks, metrics, periods, words
 from salesops.report import changes, deal_lists, figures, markup, remarks
 from salesops.report.block import Block
 from salesops.report.figures import UNSCOPED, Deals, Scope
+
+LEGEND = (
+    "<b>n</b> is how many deals (or leads, people, quarters) stand behind a figure; “likely between” is where the true "
+    "value lies in all but one of twenty such cases."
+)
 
 
 @dataclass(frozen=True)
@@ -86,9 +92,10 @@ def tiles(items: Iterable[Tile], scope: Scope = UNSCOPED) -> Block:
         figures.figure_key(figures.figure(item.row, item.column, _over(item, scope))): item.title for item in items
     }
     overs = [(_over(item, scope), item) for item in items]
+    legend = f'<p class="so so-note">{LEGEND}</p>' if re.search(r"\bn&nbsp;\d", html) else ""  # once on a page
     facts = {"figures": made, "deals": linked, "titles": titles}
     facts |= remarks.facts((own, over) for over, item in overs for own in _figures(item, over))
-    return Block("tiles", f'<ul class="so so-tiles">{html}</ul>', facts)
+    return Block("tiles", f'<ul class="so so-tiles">{html}</ul>{legend}', facts)
 
 
 def _over(item: Tile, scope: Scope) -> Scope:
@@ -172,6 +179,8 @@ def comparison(item: Tile, own: figures.Figure, base: dict, name: str, scope: Sc
         return f"vs {name}: too few deals to compare"
     _, low, high = _gap(item, own, base, name)
     was = words.value(before, unit, currency=scope.currency, compact=True)
+    if unit == "rate":
+        was = words.ends(before, own["value"])[0]  # with a decimal where the points between the two have one
     if name == "target":
         return f"{words.against(own['value'], before, unit, low=low, high=high)} ({was})"
     good = metrics.registry()[own["metric"]].good

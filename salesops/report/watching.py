@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from salesops import checks, words
+from salesops import checks
 from salesops.report import captions, drawing, figures, marks, tables
 from salesops.report.block import Block
 from salesops.report.figures import UNSCOPED, Scope
@@ -104,8 +104,7 @@ def cohorts(
 def _ends(series: pd.DataFrame, unit: str, scope: Scope) -> dict[str, float]:
     """The last value and the centre, named at the right."""
     known, centre = series["value"].dropna(), series["centre"].dropna()
-    ends = {words.value(known.iloc[-1], unit, currency=scope.currency, compact=True): known.iloc[-1]}
+    ends = {marks.end_name(known.iloc[-1], unit, scope.currency): known.iloc[-1]}
     if len(centre):
-        said = words.value(centre.iloc[-1], unit, currency=scope.currency, compact=True)
-        ends[f"usual {said}"] = centre.iloc[-1]
+        ends[f"usual {marks.end_name(centre.iloc[-1], unit, scope.currency)}"] = centre.iloc[-1]
     return {name: float(height) if np.isfinite(height) else np.nan for name, height in ends.items()}
