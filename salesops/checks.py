@@ -20,6 +20,10 @@ class DataError(SalesopsError):
     """Data that cannot be trusted as they are (exit code 3)."""
 
 
+class StaleError(DataError):
+    """Data that end too long before the day a report is as of (exit code 3)."""
+
+
 def require_columns(frame: pd.DataFrame, columns: Iterable[str], *, where: str = "the frame") -> None:
     """Raise `DataError` unless every column is there.
 

@@ -1,13 +1,17 @@
 """The command line: run reports, list them, say what each takes."""
 
 import argparse
+import errno
 import logging
 import os
 import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from salesops.engine import plan
 
 _EXAMPLES = """\
 examples:
@@ -16,8 +20,13 @@ examples:
   salesops run win_loss funnel -p period=2026Q3  two reports, one quarter
   salesops run -p win_loss.by=region             a parameter of one report alone
   salesops run win_loss --for-each region        one win/loss report a region
+  salesops run --schedule weekly                 what parameters/schedules.yaml says under weekly
+  salesops backfill --schedule weekly --from 2026-07-01 --to 2026-09-30     its past dates
   salesops params win_loss                       what win_loss takes
   salesops diff reports/2026-06-30 reports/2026-09-30    what changed between two packs
+  salesops status                                how the last runs ended, and what is overdue
+  salesops reproduce reports/2026-09-30/win_loss.run.json    the same figures again, or which differ
+  salesops prune --keep 12                       what may go; with --yes it goes
 
 exit codes: 0 published, or nothing to report; 1 a report failed; 2 bad parameters; 3 bad data
 """
@@ -52,6 +61,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_run(commands)
+    _add_schedules(commands)
+    _add_records(commands)
     _command(commands, "list", _list, "name every report")
     params = _command(commands, "params", _params, "show what a report takes: name, type, default, help")
     params.add_argument("report", metavar="REPORT", help="a name as `salesops list` shows it")
@@ -76,6 +87,52 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_run(commands: argparse._SubParsersAction) -> None:
     run = _command(commands, "run", _run, "make reports and publish them")
+    _add_what(run)
+    run.add_argument(
+        "--due", metavar="TIME", help="with --schedule: as of the moment due at TIME or just before it, e.g. "
+        "2026-09-28T06:00; or now",
+    )  # fmt: skip
+    run.add_argument("--force", action="store_true", help="also run a report of which nothing has changed")
+
+
+def _add_records(commands: argparse._SubParsersAction) -> None:
+    """What the runs left: how they stand, one of them again, and what of them may go."""
+    status = _command(commands, "status", _status, "show the last run of each report, and what is overdue")
+    status.add_argument("report", nargs="?", metavar="REPORT", help="this one and its variants alone; default: all")
+    status.add_argument("--runs", type=int, default=1, metavar="N", help="so many last runs of each; default: 1")
+    again = _command(commands, "reproduce", _reproduce, "make a published report again and compare every figure")
+    again.add_argument("record", type=Path, metavar="RUN.json", help="its run record, e.g. win_loss.run.json")
+    again.add_argument(
+        "-p", dest="assignments", action="append", default=[], metavar="source=DIR",
+        help="where the source lies, which the record names by its label alone",
+    )  # fmt: skip
+    prune = _command(commands, "prune", _prune, "remove old reports to save room; without --yes only say which")
+    prune.add_argument("--keep", type=int, metavar="N", help="keep the newest N dates of each report")
+    prune.add_argument("--keep-days", type=int, metavar="N", help="keep N days before the newest date published")
+    prune.add_argument("--all-files", action="store_true", help="also figures files, which later reports compare with")
+    prune.add_argument("--yes", action="store_true", help="remove them")
+    for command in (status, prune):
+        command.add_argument("--out", type=Path, metavar="DIR", help="folder of dated folders; default: reports")
+
+
+def _add_schedules(commands: argparse._SubParsersAction) -> None:
+    schedule = _command(commands, "schedule", _schedule, "list the schedules, or write their entries")
+    schedule.add_argument("--name", metavar="NAME", help="this schedule alone")
+    schedule.add_argument("--after", default="now", metavar="TIME", help="when next after TIME; default: now")
+    schedule.add_argument("--emit", choices=("cron", "systemd"), help="print the entries for it")
+    schedule.add_argument("--to", type=Path, metavar="DIR", help="with --emit systemd: write the units into a folder")
+    backfill = _command(commands, "backfill", _backfill, "make the past dates of a schedule as they would have been")
+    _add_what(backfill)
+    backfill.add_argument("--from", dest="first", required=True, metavar="DAY", help="first day, e.g. 2026-07-01")
+    backfill.add_argument("--to", dest="last", required=True, metavar="DAY", help="last day")
+    backfill.add_argument("--force", action="store_true", help="also make again what is published")
+    new = _command(commands, "new", _new, "write the files of a new report: notebook, module, test")
+    new.add_argument("name", metavar="NAME", help="one name for all of them, e.g. renewals")
+
+
+def _add_what(run: argparse.ArgumentParser) -> None:
+    """What to make, from what, where to, and what goes with it."""
+    run.add_argument("--schedule", metavar="NAME", help="what parameters/schedules.yaml says under NAME")
     run.add_argument(
         "reports", nargs="*", metavar="REPORT", help="names as `salesops list` shows them; default: the pack's"
     )
@@ -92,7 +149,23 @@ def _add_run(commands: argparse._SubParsersAction) -> None:
         help="one report for each value of a column of the opportunities, or team; COLUMN=A,B for some values; "
         "for owner_id and team each in a folder that names nobody else",
     )  # fmt: skip
+    _add_limits(run)
     _add_exports(run)
+
+
+def _add_limits(run: argparse.ArgumentParser) -> None:
+    """How much at a time, how often, how long and with how much memory."""
+    run.add_argument("--jobs", type=int, metavar="N", help="reports at a time; default: as many as processors")
+    run.add_argument(
+        "--retries", type=int, default=2, metavar="N", help="tries after the first where reading was disturbed; "
+        "default: 2",
+    )  # fmt: skip
+    run.add_argument("--timeout", type=float, metavar="S", help="seconds that the whole run may take")
+    run.add_argument("--cell-timeout", type=int, metavar="S", help="seconds that a cell of a notebook may take")
+    run.add_argument("--memory", type=int, metavar="MB", help="megabytes that a report may hold (Linux)")
+    run.add_argument(
+        "--max-age", type=int, metavar="DAYS", help="days that the newest record may be before as_of; older data fail"
+    )
 
 
 def _add_exports(run: argparse.ArgumentParser) -> None:
@@ -126,13 +199,45 @@ def _command(commands: argparse._SubParsersAction, name: str, function: object, 
 
 
 def _run(options: argparse.Namespace) -> int:
-    from salesops.engine import exports, plan, run
+    from salesops.engine import run
+
+    if options.schedule or options.due:
+        from salesops.engine import scheduled
+
+        options = scheduled.options(options, _parser(), _say)
+    return run.run(_request(options), _say, progress=sys.stderr.isatty())
+
+
+def _schedule(options: argparse.Namespace) -> int:
+    from salesops.engine import scheduled
+
+    print(scheduled.told(options, _parser()), flush=True)
+    return 0
+
+
+def _backfill(options: argparse.Namespace) -> int:
+    from salesops.engine import scheduled
+
+    return scheduled.backfill(options, _parser(), _request, _say)
+
+
+def _new(options: argparse.Namespace) -> int:
+    from salesops.engine import scaffold
+
+    for line in scaffold.write(options.root, options.name):
+        _say(line)
+    return 0
+
+
+def _request(options: argparse.Namespace) -> "plan.Request":
+    from salesops.engine import exports, plan
+    from salesops.engine.limits import Limits
 
     wanted = exports.Wanted(
         **{name: getattr(options, name) for name in ("pdf", "xlsx", "pptx", "email", "base_url", "owner")},
         readers=tuple(text.strip() for text in options.readers.split(",") if text.strip()),
     )
-    request = plan.Request(
+    return plan.Request(
         root=options.root,
         out=options.out or options.root / "reports",
         reports=tuple(options.reports),
@@ -140,8 +245,38 @@ def _run(options: argparse.Namespace) -> int:
         assignments=tuple(options.assignments),
         for_each=options.for_each,
         wanted=wanted,
+        force=options.force,
+        jobs=options.jobs,
+        retries=options.retries,
+        limits=Limits(options.timeout, options.cell_timeout, options.memory),
+        max_age=options.max_age,
+        schedule=options.schedule or "",
     )
-    return run.run(request, _say, progress=sys.stderr.isatty())
+
+
+def _status(options: argparse.Namespace) -> int:
+    from datetime import UTC, datetime
+
+    from salesops.engine import status
+
+    out = options.out or options.root / "reports"
+    print(status.status(out, options.root, datetime.now(UTC), runs=options.runs, report=options.report), flush=True)
+    return 0
+
+
+def _reproduce(options: argparse.Namespace) -> int:
+    from salesops.engine import reproduce
+
+    given = tuple(options.assignments)
+    return reproduce.reproduce(options.record, root=options.root, assignments=given, say=_say)
+
+
+def _prune(options: argparse.Namespace) -> int:
+    from salesops.engine import plan, prune
+
+    keep = prune.Keep(options.keep, options.keep_days, options.all_files)
+    out, pack = options.out or options.root / "reports", plan.pack(options.root)
+    return prune.prune(out, keep, _say, is_sure=options.yes, pack=pack)
 
 
 def _list(options: argparse.Namespace) -> int:
@@ -212,16 +347,23 @@ def _explained(fault: Exception, with_traceback: bool) -> int:
     if with_traceback:
         import traceback
 
-        traceback.print_exception(fault)
+        from salesops.engine import scrub
+
+        print(scrub.without_secrets("".join(traceback.format_exception(fault))), file=sys.stderr, flush=True)
     if isinstance(fault, SalesopsError):  # its words are for the person, and say what to do
         _say(str(fault))
         return 2 if isinstance(fault, ParameterError) else 3 if isinstance(fault, DataError) else 1
+    if isinstance(fault, OSError) and fault.errno in (errno.ENOSPC, errno.EDQUOT):
+        _say(f"salesops: the disk is full ({fault.filename}). What is published stays; make room and run again.")
+        return 1
     _say(f"salesops: unexpected {type(fault).__name__}: {fault}. Run again with --traceback to see where.")
     return 1
 
 
 def _say(message: str) -> None:
-    print(message, file=sys.stderr, flush=True)
+    from salesops.engine import scrub
+
+    print(scrub.without_secrets(message), file=sys.stderr, flush=True)
 
 
 def _stop(*_: object) -> NoReturn:

@@ -1,5 +1,6 @@
 """Figures files of published reports: the one door to what earlier reports said."""
 
+import hashlib
 import json
 import os
 from collections.abc import Iterable
@@ -11,6 +12,8 @@ import pandas as pd
 
 FOLDER = "SALESOPS_REPORTS"  # where a run publishes; it tells the notebook by this variable
 DEFAULT = "reports"  # elsewhere, as in JupyterLab
+ASKED = "SALESOPS_ASKED"  # the file in which a run's notebook leaves what it read, so that a change of it is seen
+ASKED_FILE = "asked.jsonl"  # its name, among the lists of deals that the notebook leaves
 
 _DAY = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]"
 _NEEDED = {"report", "as_of", "parameters", "figures"}
@@ -84,7 +87,22 @@ def read(
         is_asked = report is None or report in (name, name.split(".")[0] if variants else "")
         if is_asked and document.get("as_of") == path.parent.name:
             found.append(document)
+    _told(found, as_of=as_of, before=before, report=report, variants=variants, last=last)
     return found[::-1]
+
+
+def fingerprints(documents: Iterable[dict[str, Any]]) -> dict[str, str]:
+    """A short hash of what each figures file says, the commit of its code apart, by day and report.
+
+    Examples
+    --------
+    >>> found = fingerprints([{"as_of": "2026-09-30", "report": "funnel", "figures": []}])
+    >>> {name: len(digest) for name, digest in found.items()}
+    {'2026-09-30/funnel': 16}
+    """
+    told = {f"{each['as_of']}/{each['report']}": {**each, "code": None} for each in documents}
+    texts = {name: json.dumps(said, sort_keys=True).encode() for name, said in sorted(told.items())}
+    return {name: hashlib.sha256(text).hexdigest()[:16] for name, text in texts.items()}
 
 
 def document_of(path: Path) -> dict[str, Any]:
@@ -95,13 +113,42 @@ def document_of(path: Path) -> dict[str, Any]:
     >>> document_of(Path("nowhere.json"))
     {}
     """
+    found = mapping(path)
+    is_whole = set(found) >= _NEEDED
+    is_whole = is_whole and isinstance(found["figures"], list) and isinstance(found["parameters"], dict)
+    return found if is_whole else {}
+
+
+def in_folder(folder: Path) -> dict[str, dict[str, Any]]:
+    """The figures file of every report in one dated folder, by the report's name; whole ones only.
+
+    Parameters
+    ----------
+    folder
+        Of one day; what in it is no figures file is passed over.
+
+    Examples
+    --------
+    >>> in_folder(Path("nowhere"))
+    {}
+    """
+    found = {path.stem: document_of(path) for path in sorted(Path(folder).glob("*.json"))}
+    return {name: document for name, document in found.items() if document}
+
+
+def mapping(path: Path) -> dict[str, Any]:
+    """What a JSON file maps; empty where there is none, or it is cut off or no mapping.
+
+    Examples
+    --------
+    >>> mapping(Path("nowhere.run.json"))
+    {}
+    """
     try:
         found = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    is_whole = isinstance(found, dict) and set(found) >= _NEEDED
-    is_whole = is_whole and isinstance(found["figures"], list) and isinstance(found["parameters"], dict)
-    return found if is_whole else {}
+    return found if isinstance(found, dict) else {}
 
 
 def figures(documents: Iterable[dict[str, Any]]) -> pd.DataFrame:
@@ -166,3 +213,12 @@ def _row(document: dict[str, Any], figure: dict[str, Any]) -> dict[str, Any]:
         "period_end": period.get("end"),
         "currency": document.get("currency") or "",
     }
+
+
+def _told(found: list[dict[str, Any]], **asked: Any) -> None:
+    """Leave for the engine what was asked and found, where a run wants to know."""
+    if os.environ.get(ASKED):
+        question = {name: value.isoformat() if isinstance(value, date) else value for name, value in asked.items()}
+        line = json.dumps({"asked": question, "found": fingerprints(found)}, sort_keys=True)
+        with open(os.environ[ASKED], "a", encoding="utf-8") as file:
+            file.write(f"{line}\n")

@@ -225,7 +225,8 @@ def _in_words(group: list[dict], titles: Mapping[str, str], currency: str) -> di
         "" if words.is_missing(first["compared_with"]) else f"against {words.label(first['compared_with']).lower()}"
     )
     figure = ", ".join(filter(None, [words.label(metric), _groups(first["by"]), compared]))
-    return {"figure": figure, "span": first["period"], "said": said, "verdict": first["reason"] or "the same"}
+    verdict = "the same" if words.is_missing(first["reason"]) else first["reason"]
+    return {"figure": figure, "span": first["period"], "said": said, "verdict": verdict}
 
 
 def _groups(by: str) -> str:

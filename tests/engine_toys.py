@@ -1,7 +1,8 @@
 """Small notebooks and a small company for the tests of the engine and the command line."""
 
+import tempfile
 from datetime import date
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,6 +11,7 @@ import pandas as pd
 
 from salesops import checks, periods
 from salesops.crm import model
+from salesops.engine import execute
 
 PARAMETERS = """from datetime import date
 from typing import Literal
@@ -62,13 +64,17 @@ object()
 def notebook(
     path: Path, parameters: str = PARAMETERS, cells: tuple[str, ...] = (WORK, SAY), heading: str = "## Where do we win?"
 ) -> Path:
-    """Write a notebook of a title, a parameters cell, and code cells under a heading."""
+    """Write a notebook of a title, a parameters cell, and cells under a heading: code, or another heading."""
     tagged = nbformat.v4.new_code_cell(parameters, metadata={"tags": ["parameters"]})
     title, heading = map(nbformat.v4.new_markdown_cell, ("# Toy: what happened?", heading))
-    book = nbformat.v4.new_notebook(cells=[title, tagged, heading, *map(nbformat.v4.new_code_cell, cells)])
+    book = nbformat.v4.new_notebook(cells=[title, tagged, heading, *map(_cell, cells)])
     path.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(book, path)
     return path
+
+
+def _cell(source: str) -> nbformat.NotebookNode:
+    return (nbformat.v4.new_markdown_cell if source.startswith("## ") else nbformat.v4.new_code_cell)(source)
 
 
 def company(source: str = "sample", *, as_of: date | None = None, where: str = "", **_: object) -> SimpleNamespace:
@@ -123,3 +129,23 @@ def company(source: str = "sample", *, as_of: date | None = None, where: str = "
         unnamed=lambda text: text,
         period=partial(periods.resolve, as_of=as_of or date(2026, 9, 30), first=date(2026, 1, 5)),
     )
+
+
+_REALLY = execute.execute  # a test may put the function below in its place
+
+
+def without_kernel(_: Path, values: dict, **__: object) -> execute.Execution:
+    """What `execute.execute` gives for a toy in good mode, from one real run: for tests of many days."""
+    text = _executed_once().replace('"value": 0.5', f'"value": {values["level"]}')
+    day = values["as_of"]
+    text = text.replace("2026, 9, 30", f"{day.year}, {day.month}, {day.day}").replace(
+        "as of 2026-09-30", f"as of {day}"
+    )
+    return execute.Execution(nbformat.reads(text, as_version=4))
+
+
+@cache
+def _executed_once() -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        values = {"as_of": date(2026, 9, 30), "where": "opportunity_type != 'renewal'"}
+        return nbformat.writes(_REALLY(notebook(Path(folder) / "toy.ipynb"), values).notebook)

@@ -1,13 +1,16 @@
 """The published pages as a reader opens them: a browser, no network, any width, paper, a keyboard."""
 
+import json
 import os
 import re
 import shutil
+from html import unescape
 from pathlib import Path
 
 import pytest
 
 from salesops.engine import plan, run
+from salesops.report import captions
 
 CHROMIUM = next(
     (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
@@ -92,6 +95,16 @@ def test_pages_are_small(pages):
         charts = sum(len(figure.encode()) for figure in re.findall(r"<figure.*?</figure>", text, flags=re.DOTALL))
         assert len(text.encode()) <= 500_000, path.name
         assert len(text.encode()) - charts <= 100_000, f"{path.name}: {len(text.encode()) - charts} bytes beyond charts"
+
+
+def test_titles_are_short(pages):
+    """Of the sample: on other data a few words more are no reason to publish nothing."""
+    for path in (path for path in reports(pages) if path.with_suffix(".json").exists()):
+        figures = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["figures"]
+        names = {name for figure in figures for name in figure["by"].values() if isinstance(name, str) and " " in name}
+        titles = re.findall(r'<p class="so-chart-title">(.*?)</p>', path.read_text(encoding="utf-8"))
+        long = [title for title in map(unescape, titles) if captions.length(title, names) > captions.MOST_WORDS]
+        assert not long, f"{path.name}: {long}"
 
 
 def test_pages_ask_the_network_for_nothing(browser, pages):

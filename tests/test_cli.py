@@ -84,7 +84,8 @@ def test_faults_are_one_line_on_standard_error(root, capsys, arguments, code, wo
     assert captured.out == ""
     assert captured.err.startswith(words)
     assert captured.err.count("\n") == 1
-    assert not (root / "reports").exists()
+    assert not list((root / "reports").glob("2*"))
+    assert (root / "reports" / "failed" / "quarterly.html").exists() == (code == 3)  # of data there is a page
 
 
 @pytest.mark.usefixtures("root")

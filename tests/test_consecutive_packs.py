@@ -72,7 +72,7 @@ def edited_is_restated(out, report):
 
 def test_a_late_edit_is_called_a_restatement_on_the_cover(tmp_path):
     """The reduced form: a small company and the cover alone; `make bench` has the whole."""
-    folder = source(tmp_path / "crm", 1200)
+    folder = source(tmp_path / "crm", 600)
     out = tmp_path / "reports"
     made(folder, BEFORE, out, ("executive_summary",))
     with lost_after_all(folder, "2024-07-01", BEFORE):

@@ -1,7 +1,6 @@
 """Runs of small notebooks in real kernels: what is published, what a failure leaves, what is refused."""
 
 import json
-import os
 import re
 from datetime import date
 from pathlib import Path
@@ -14,7 +13,7 @@ import pytest
 
 from salesops import crm
 from salesops.checks import DataError, ParameterError
-from salesops.engine import deals, document, execute, index, plan, publish, run
+from salesops.engine import deals, document, execute, plan, run, shelf
 from salesops.report import deal_lists
 
 DAY = "2026-09-30"
@@ -302,7 +301,9 @@ def test_bad_data_stop_before_any_kernel(root, tmp_path, monkeypatch):
         made(root, tmp_path, "alpha", "beta", set_=("beta.source=broken",))
     with pytest.raises(ParameterError, match="period: cannot read 'lats_quarter'"):
         made(root, tmp_path, "alpha", set_=("period=lats_quarter",))
-    assert not list(tmp_path.iterdir())
+    # What a person mistyped is told to that person; of data there is a page, and a line in the log.
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["failed", "log"]
+    assert [path.name for path in (tmp_path / "failed").iterdir()] == ["reports.html"]
 
 
 def test_each_source_is_read_once(root, monkeypatch):
@@ -320,46 +321,15 @@ def test_each_source_is_read_once(root, monkeypatch):
     assert loaded[0].job.values["as_of"].value == date(2026, 9, 30)
 
 
-def test_the_page_is_renamed_last_and_only_when_all_is_there(tmp_path, monkeypatch):
-    staged, folder = tmp_path / "staged", tmp_path / DAY
-    staged.mkdir()
-    folder.mkdir()
-    endings = [".html", ".run.json", ".json", ".ipynb", ".deals.html", ".deals.parquet"]
-    for ending in endings:
-        (staged / f"alpha{ending}").write_text("new")
-        (folder / f"alpha{ending}").write_text("old")
-    order = []
-
-    def replace(old, new, rename=os.replace):
-        order.append(Path(new).name)
-        if len(order) == 6:
-            raise OSError("killed")
-        rename(old, new)
-
-    monkeypatch.setattr(publish.os, "replace", replace)
-    with pytest.raises(OSError, match="killed"):
-        publish.into_place(staged, folder, "alpha")
-    assert order[:2] == ["alpha.ipynb", "alpha.json"]
-    assert order[-1] == "alpha.html"
-    assert (folder / "alpha.html").read_text() == "old"
-
-
-def test_staging_is_cleaned_whatever_happens(tmp_path):
-    with pytest.raises(KeyboardInterrupt), publish.staging(tmp_path / "out") as staged:
-        (staged / "half.html").write_text("half")
-        raise KeyboardInterrupt
-    assert not list((tmp_path / "out").iterdir())
-    (tmp_path / "file").write_text("")
-    with pytest.raises(ParameterError, match="cannot be written"), publish.staging(tmp_path / "file"):
-        pass
-
-
 def test_the_previous_report_is_the_latest_earlier_one(tmp_path):
     for day in ("2026-03-31", "2026-06-30", "2026-12-31"):
         (tmp_path / day).mkdir()
         (tmp_path / day / "alpha.html").write_text("")
-    assert publish.previous(tmp_path, DAY, "alpha") == "2026-06-30"
-    assert publish.previous(tmp_path, "2026-03-31", "alpha") is None
+        (tmp_path / day / "alpha.ipynb").write_text("")
+    (tmp_path / "2026-09-29").mkdir()
+    (tmp_path / "2026-09-29" / "alpha.html").write_text("")  # of a pruned one a small page stays
+    assert shelf.previous(tmp_path, DAY, "alpha") == "2026-06-30"
+    assert shelf.previous(tmp_path, "2026-03-31", "alpha") is None
 
 
 def test_status_is_partial_where_something_is_missing(root):
@@ -370,10 +340,3 @@ def test_status_is_partial_where_something_is_missing(root):
         document.status(each, said._replace(left_out=[{"section": "Attainment", "reason": "no targets"}])) == "partial"
     )
     assert document.status(each, said._replace(page={"population": 0})) == "empty"
-
-
-def test_what_is_no_figures_file_is_passed_over(tmp_path):
-    (tmp_path / "notes.json").write_text("[1]")
-    (tmp_path / "broken.json").write_text("{")
-    assert publish.figures_files(tmp_path) == {}
-    assert index.entries(tmp_path) == []

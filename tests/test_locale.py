@@ -130,9 +130,10 @@ def test_a_report_is_made_in_its_company_s_locale(tmp_path, monkeypatch):
     job = SimpleNamespace(name="toy", notebook=tmp_path / "toy.ipynb")
     each = SimpleNamespace(job=job, as_of="2026-09-30", company=SimpleNamespace(locale="de"), folder=Path())
     seen = []
+    monkeypatch.setattr(run.unchanged, "ingredients", lambda *_: {})
     monkeypatch.setattr(run, "_executed", lambda *_: execute.Execution(nbformat.v4.new_notebook()))
     monkeypatch.setattr(document, "write", lambda *_, **__: seen.append(words.count(1234)) or "ok")
-    monkeypatch.setattr(run.publish, "into_place", lambda *_: None)
+    monkeypatch.setattr(run.publish, "into_place", lambda *_, **__: None)
     assert run.make(each, tmp_path, tmp_path, place=tmp_path).status == "ok"
     assert seen == ["1.234"] and words.count(1234) == "1,234"
 

@@ -31,12 +31,12 @@ def parameters(path) -> list[ast.AnnAssign]:
     return [node for node in ast.parse(cell.source).body if isinstance(node, ast.AnnAssign)]
 
 
-def test_there_are_eleven_reports():
+def test_the_reports_we_ship_are_there():
     named = [
         "activity", "bookings_ahead", "data_quality", "executive_summary", "forecast", "funnel", "leads", "pipeline_review",
         "rep_performance", "waterfall", "win_loss",
     ]  # fmt: skip
-    assert [path.stem for path in NOTEBOOKS] == named
+    assert set(named) <= {path.stem for path in NOTEBOOKS}
 
 
 @every_notebook

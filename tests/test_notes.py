@@ -307,4 +307,4 @@ def test_a_fault_of_a_note_stops_a_run_before_it_begins(tmp_path):
     written(tmp_path / "notes", NOTE.replace("24 %", "about"))
     with pytest.raises(checks.DataError, match=r"notes/win_loss\.yaml: value is no number"):
         run.run(plan.Request(root=tmp_path, out=tmp_path / "out", reports=("toy",)), print)
-    assert not (tmp_path / "out").exists()
+    assert not list((tmp_path / "out").glob("2*"))  # but the page that says why

@@ -77,6 +77,13 @@ def test_three_reports_make_one_figure_of_the_table():
     assert shown.to_numpy().tolist() == [["Win rate", "2026Q3", "the same", "22 % in Win/loss, Funnel, Leads"]]
 
 
+def test_what_is_equal_is_said_so_beside_what_is_not():
+    first = document("win_loss", figures=[figure("win_rate", 0.22), figure("slippage_rate", 0.3)])
+    table = compared(first, document("funnel", figures=[figure("win_rate", 0.22), figure("slippage_rate", 0.4)]))
+    shown = pack_agreement.agreement(table, table[:0], titles={}, period="2026Q3")
+    assert shown["verdict"].tolist() == ["no reason was found", "the same"]
+
+
 def test_tiles_of_one_name_and_other_days_are_named():
     year = figure("win_rate", 0.28, period={"label": "FY26", "start": "2025-10-01", "end": "2026-09-30"})
     told = [

@@ -403,7 +403,9 @@ page.table(company.reps[["owner_id", "name"]].assign(n=30), caption="People")
 @pytest.fixture(scope="module")
 def root(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("root")
-    engine_toys.notebook(folder / "notebooks" / "toys.ipynb", cells=(SHOW, TELL, SAY, LIST, WHO))
+    engine_toys.notebook(
+        folder / "notebooks" / "toys.ipynb", cells=(SHOW, TELL, SAY, LIST, WHO), heading="What happened."
+    )
     engine_toys.notebook(folder / "notebooks" / "loose.ipynb", cells=(SHOW, "print(company.reps['name'].tolist())"))
     return folder
 
@@ -466,7 +468,7 @@ def test_codes_go_into_file_names_too(root, tmp_path, monkeypatch):
     [own] = people.masked({"U-001": "U-001"}, "codes", key=KEY.encode()).values()
     code, told = made(root, tmp_path / "out", yaml, "toys", for_each=f"owner_id={own}")
     files = published(tmp_path / "out")
-    assert code == 0 and len(files) == 8 and not mentioned(told.replace(str(tmp_path), ""))
+    assert code == 0 and len(files) == 9 and not mentioned(told.replace(str(tmp_path), ""))
     assert f"Toys – {own}" in files[f"owner_id/{own}/2026-09-30/toys.{own}.html"]
     for name, text in files.items():
         assert not mentioned(f"{name}\n{text}") and KEY not in text, name

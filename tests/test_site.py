@@ -13,7 +13,7 @@ from bs4 import BeautifulSoup
 
 from salesops import report
 from salesops.checks import ParameterError
-from salesops.engine import figures, index, links, publish
+from salesops.engine import exchange, figures, index, links, publish
 from salesops.engine.parameters import File
 from salesops.report import tiles
 
@@ -107,25 +107,24 @@ def test_a_report_that_the_newest_date_lacks_keeps_its_own_newest(tmp_path):
     assert "as of 30 June 2026" in newest(page)["Beta"].text
 
 
-def test_an_address_moves_in_one_step(tmp_path, monkeypatch):
+def test_all_addresses_of_a_folder_move_in_one_step(tmp_path, monkeypatch):
     publish_report(tmp_path, "2026-06-30", period="all")
     write(tmp_path)
     publish_report(tmp_path, "2026-09-30", period="all")
     moved = []
 
-    def replace(old, new, rename=os.replace):
-        before = Path(new).resolve().parent.name if os.path.lexists(new) else None
-        rename(old, new)
-        moved.append((Path(new).name, before, Path(new).resolve().parent.name))
+    def days(folder: Path) -> set[str]:
+        return {path.resolve().parent.name for path in folder.iterdir()}
 
-    monkeypatch.setattr(links.os, "replace", replace)
-    removed = []
-    monkeypatch.setattr(Path, "unlink", lambda path, **_: removed.append(path.parent.name) or os.unlink(path))
+    def swap(one, other, swapped=exchange._exchange):
+        before = days(other)
+        swapped(one, other)
+        moved.append((other.relative_to(tmp_path).as_posix(), before, days(other)))
+
+    monkeypatch.setattr(exchange, "_exchange", swap)
     write(tmp_path)
-    assert [each for each in moved if each[1] and each[0] != "index.html"] == 2 * [
-        (f"alpha{ending}", "2026-06-30", "2026-09-30") for ending in publish.ORDER
-    ]
-    assert not {"latest", "all"} & set(removed)
+    assert moved == [(each, {"2026-06-30"}, {"2026-09-30"}) for each in ("by-period/all", "latest")]
+    assert len(list((tmp_path / "latest").iterdir())) == len(publish.ORDER)
 
 
 def test_each_period_has_an_address_of_its_newest(tmp_path):
@@ -231,7 +230,7 @@ def test_copies_become_links_where_links_are_possible_again(tmp_path):
 def test_something_in_the_way_is_said(tmp_path):
     publish_report(tmp_path, "2026-09-30")
     (tmp_path / "latest").write_text("mine")
-    with pytest.raises(ParameterError, match=r"latest/alpha\.ipynb: cannot be written \(.+\)\. .* move what is in its"):
+    with pytest.raises(ParameterError, match=r"latest: cannot be written \(.+\)\. .* move what is in the way"):
         write(tmp_path)
 
 

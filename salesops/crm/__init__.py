@@ -8,7 +8,19 @@ from pathlib import Path
 import pandas as pd
 
 from salesops import checks, words
-from salesops.crm import currency, exclusions, handed, intake, own_page, people, population, replay, rules, sample
+from salesops.crm import (
+    currency,
+    exclusions,
+    handed,
+    intake,
+    long_texts,
+    own_page,
+    people,
+    population,
+    replay,
+    rules,
+    sample,
+)
 from salesops.crm import source as sources
 from salesops.crm.company import Company
 from salesops.crm.scrubbing import Scrubber
@@ -102,7 +114,8 @@ def load(
     findings = [*taken.findings, *converted, *found]
     policy = described.people_policy
     seen = people.shown(people.kept(tables, policy, day), policy, names, day)
-    mine = own_page.chosen(seen, where or "", policy=policy, credit=credit)
+    shortened, text_notes = long_texts.cut(seen.tables)  # after people's names in them are replaced, whole
+    mine = own_page.chosen(seen._replace(tables=shortened), where or "", policy=policy, credit=credit)
     data_through = replay.latest_event(tables, described.time_zone) or day
     tables = mine.tables | {"opportunities": population.measured(mine.tables["opportunities"], measure)}
     return Company(
@@ -119,7 +132,7 @@ def load(
         exclusions=_without_people(exclusions.table(findings), mine.hidden),
         withheld=_withheld(findings, measure, max_barred) | policy.withheld(),
         inputs=taken.inputs,
-        notes=[_unnamed(note, mine.hidden) for note in (*taken.notes, *money_notes, *stood.notes)],
+        notes=[_unnamed(note, mine.hidden) for note in (*taken.notes, *money_notes, *stood.notes, *text_notes)],
         replay="partial" if stood.is_partial else "full",
         about=mine.about,
         policy=policy.told(policy.named(names)),

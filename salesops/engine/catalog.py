@@ -1,5 +1,6 @@
 """Which reports there are: one a notebook, and one a parameter file that names a variant of it."""
 
+import json
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -9,6 +10,9 @@ from salesops.checks import ParameterError, did_you_mean
 _WORD = r"[A-Za-z0-9][A-Za-z0-9_-]*"
 # Endings of the files published beside a report, and the pages that list reports.
 _TAKEN = ("failed", "deals", "run", "index")
+
+
+READS_REPORTS = "reads-reports"  # tag of a cell that reads what other reports of the day published
 
 
 class Report(NamedTuple):
@@ -68,6 +72,21 @@ def is_taken(ending: str) -> bool:
     (True, False)
     """
     return ending.lower() in _TAKEN
+
+
+def reads_reports(notebook: Path) -> bool:
+    """Whether a notebook says, by a tag of a cell, that it reads the other reports of its day.
+
+    Raises
+    ------
+    ParameterError
+        It is no notebook.
+    """
+    try:
+        cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+        return any(READS_REPORTS in cell["metadata"].get("tags", []) for cell in cells)
+    except (ValueError, KeyError, TypeError, AttributeError) as fault:
+        raise ParameterError(f"{notebook.name}: is not a Jupyter notebook ({fault}).") from fault
 
 
 def select(found: dict[str, Report], names: list[str]) -> list[Report]:

@@ -10,13 +10,27 @@ import pandas as pd
 from nbformat import NotebookNode
 
 from salesops import checks, crm, metrics, report, words
-from salesops.engine import changed, deals, execute, figures, fingerprints, index, kinds, pages, plan, publish, record
+from salesops.engine import (
+    changed,
+    deals,
+    execute,
+    figures,
+    fingerprints,
+    index,
+    kinds,
+    pages,
+    plan,
+    record,
+    scrub,
+    shelf,
+    unchanged,
+)
 from salesops.periods import Period
 from salesops.report import behind
 from salesops.report.block import Block
 
 
-def write(each: plan.Loaded, notebook: NotebookNode, staged: Path, out: Path, *, started: str, aside: Path) -> str:
+def write(each: plan.Loaded, notebook: NotebookNode, staged: Path, out: Path, *, run: record.Run, aside: Path) -> str:
     """Write every file of a report and return its status: ok, partial or empty.
 
     Parameters
@@ -29,14 +43,14 @@ def write(each: plan.Loaded, notebook: NotebookNode, staged: Path, out: Path, *,
         Folder to write to.
     out
         Where earlier reports are, for the link to the previous one.
-    started
-        When the run began, for the run record.
+    run
+        What the engine knows of the run, for the run record.
     aside
-        Where the notebook left its lists of deals.
+        Where the notebook left its lists of deals, and what it read of other reports.
     """
     said, values = figures.collect(notebook, aside), _values(each)
     content = figures_file(each, said, values)
-    run_record = _run_record(each, said, content, notebook, started)
+    ran = {"cell_seconds": execute.cell_seconds(notebook), "messages": _messages(each, notebook)}
     execute.cleaned(notebook, values)
     before = changed.earlier(out, each.job.name, each.as_of)
     page = report.render(changed.beside(notebook, content, before, each.company), _meta(each, said, content, out))
@@ -44,7 +58,6 @@ def write(each: plan.Loaded, notebook: NotebookNode, staged: Path, out: Path, *,
         ".ipynb": nbformat.writes(execute.without_facts(notebook)),
         ".json": figures.dumps(content),
         ".deals.html": _deals_page(each, said, content),
-        ".run.json": figures.dumps(run_record),
         ".html": page,
     }
     _require_unnamed(each, [*texts.values(), *said.deals])
@@ -53,11 +66,21 @@ def write(each: plan.Loaded, notebook: NotebookNode, staged: Path, out: Path, *,
     for ending, text in texts.items():
         (staged / f"{each.job.name}{ending}").write_text(text, encoding="utf-8")
     deals.write_table(said.deals, staged / f"{each.job.name}.deals.parquet")
+    told = _run_record(each, content, out, run, unchanged.read_by(aside))
+    told |= ran | {"title": _title(each, said), "files": unchanged.hashes(staged, each.job.name)}
+    text = figures.dumps(told | {"finished": (end := record.now()), "seconds": record.seconds(run.started, end)})
+    _require_unnamed(each, [text])
+    (staged / f"{each.job.name}.run.json").write_text(text, encoding="utf-8")
     return content["status"]
 
 
 def _require_unnamed(each: plan.Loaded, texts: list[str]) -> None:
-    """Refuse to publish a person who may not be shown, whatever a notebook did to show one."""
+    """Refuse to publish a person who may not be shown, or a secret, whatever a notebook did to show one."""
+    secret = scrub.shown_secret(texts)
+    if secret:
+        raise checks.SalesopsError(
+            f"{each.job.name}: shows the value of the environment variable {secret}. Take it out of the notebook."
+        )
     if any(each.company.hides(text) for text in texts):
         raise checks.SalesopsError(
             f"{each.job.name}: shows a person who may not be shown to its readers. Show such tables through page.table."
@@ -189,7 +212,7 @@ def _meta(each: plan.Loaded, said: figures.Said, content: dict[str, Any], out: P
 
 
 def _previous(out: Path, each: plan.Loaded) -> dict[str, str] | None:
-    day = publish.previous(out, each.as_of, each.job.name)
+    day = shelf.previous(out, each.as_of, each.job.name)
     return {"href": f"../{day}/{each.job.name}.html", "label": words.day(day)} if day else None
 
 
@@ -201,20 +224,45 @@ def _deals_page(each: plan.Loaded, said: figures.Said, content: dict[str, Any]) 
 
 
 def _run_record(
-    each: plan.Loaded, said: figures.Said, content: dict[str, Any], notebook: NotebookNode, started: str
+    each: plan.Loaded, content: dict[str, Any], out: Path, run: record.Run, read: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    given = each.job.values.items()
-    kept = {name: content[name] for name in ("schema", "report", "run_id", "as_of", "locale", "code")}
+    """What the figures file does not say of how a report came about; no secret, and no path of the machine."""
+    name, as_of = content["report"], content["as_of"]
+    kept = {key: content[key] for key in ("report", "run_id", "as_of", "period", "locale", "inputs")}
+    values = _values(each)
+    parameters = {key: {"value": _json_value(values[key]), "origin": each.job.values[key].origin} for key in values}
+    reports = unchanged.reports_digest([answer["found"] for answer in read], name, as_of)
     return kept | {
-        "title": _title(each, said),
+        "schema": record.SCHEMA,
+        "source": each.company.source,
+        "notebook": each.job.notebook.name,
         "outcome": content["status"],
-        "started": started,
-        "finished": record.now(),
-        "cell_seconds": execute.cell_seconds(notebook),
-        "messages": execute.messages(notebook),
-        "parameters": {name: {"value": _json_value(value.value), "origin": value.origin} for name, value in given},
+        "cause": None,
+        "attempts": run.attempts,
+        "schedule": run.schedule,
+        "started": run.started,
+        "peak_memory_bytes": run.peak_memory_bytes,
+        "parameters": parameters,
         "packages": record.versions(),
+        "code": record.checkout(),
+        "depends": {**run.depends, "reports": reports} if run.depends else {},
+        "read": read,
+        "exports": dict(run.exports),
+        "replaces": shelf.run_record(out / as_of, name).get("run_id"),
+        "previous": _run_before(out, as_of, name),
     }
+
+
+def _run_before(out: Path, as_of: str, name: str) -> dict[str, str] | None:
+    """Day and run id of the report published before this one."""
+    day = shelf.previous(out, as_of, name)
+    return {"as_of": day, "run_id": shelf.run_record(out / day, name).get("run_id")} if day else None
+
+
+def _messages(each: plan.Loaded, notebook: NotebookNode) -> list[str]:
+    """What cells said on standard error, which people see who run the notebook."""
+    root = each.job.notebook.parents[1]
+    return [scrub.text(each.company.unnamed(said), root) for said in execute.messages(notebook)]
 
 
 def _title(each: plan.Loaded, said: figures.Said) -> str:

@@ -1,17 +1,23 @@
 """Runs one notebook in a kernel of its own, through Papermill's interface."""
 
+import asyncio
 import logging
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable
+import time as clock
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import date, time
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import nbformat
+from jupyter_core.utils import ensure_event_loop
+from nbclient.exceptions import CellTimeoutError
 from nbformat import NotebookNode
 from papermill import execute_notebook
 from papermill.clientwrap import PapermillNotebookClient
@@ -20,6 +26,9 @@ from papermill.exceptions import PapermillExecutionError, strip_color
 from papermill.execute import ERROR_MARKER_TAG
 from papermill.translators import PythonTranslator, papermill_translators
 from traitlets.config import Config
+
+from salesops.engine import causes, handover
+from salesops.engine.limits import MEGABYTE, Guard, StoppedError, Watch, oom_kills
 
 # One BLAS thread and a fixed hash seed keep sums and set orders, and so the bytes, the same on every run.
 _ENVIRONMENT = {
@@ -32,6 +41,16 @@ _ENVIRONMENT = {
     "MALLOC_MMAP_THRESHOLD_": str(1 << 22),  # glibc: large arrays that are let go go back to the system at once
 }
 _INJECTED = "injected-parameters"
+_LONGEST = 90  # bytes of the folder of sockets; an address may have 103 to 107, and the last part is added
+# ipykernel ends a kernel whose parent goes, but not one whose parent went while it was starting and left it to another
+# process than the first (of a user's session, of a container): such a kernel would stay forever.
+_LEASH = "__import__('os').getppid() == int(__import__('os').environ['JPY_PARENT_PID']) or __import__('os')._exit(1);"
+_LATE = 60  # seconds that a cell's outputs may come after its end: a busy machine is no fault of theirs
+# Errors whose text is written for a person and needs no name before it.
+_IN_WORDS = {
+    "ParameterError", "DataError", "StaleError", "SalesopsError", "RunTimeoutError", "CellTimeoutError",
+    "MemoryLimitError",
+}  # fmt: skip
 
 
 class Failure(NamedTuple):
@@ -42,12 +61,14 @@ class Failure(NamedTuple):
     cell: int | None = None
     heading: str = ""
     traceback: str = ""
+    cause: str = ""  # one of `causes.CAUSES`
+    is_passing: bool = False  # whether another try may go well
 
     @property
     def sentence(self) -> str:
         """What went wrong, on one line; faults of parameters and data have their own words."""
         text = " ".join(self.message.split())
-        return text if self.error in ("ParameterError", "DataError", "SalesopsError") else f"{self.error}: {text}"
+        return text if self.error in _IN_WORDS else f"{self.error}: {text}"
 
     @property
     def where(self) -> str:
@@ -58,10 +79,13 @@ class Failure(NamedTuple):
 
 
 class Execution(NamedTuple):
-    """An executed notebook, partial where it failed."""
+    """An executed notebook, partial where it failed; what it took: seconds, bytes at most, tries."""
 
     notebook: NotebookNode
     failure: Failure | None = None
+    seconds: float = 0.0
+    peak_memory_bytes: int | None = None
+    attempts: int = 1
 
 
 class _Translator(PythonTranslator):
@@ -82,6 +106,30 @@ class _Translator(PythonTranslator):
         return "\n".join([f"# {comment}", *["import datetime as _datetime"] * needs_import, *lines])
 
 
+class _Client(PapermillNotebookClient):
+    """Has its kernel watched from its start, and does not wait for a kernel that failed to end by itself."""
+
+    def __init__(self, *arguments: Any, guard: Guard, seen: list[Watch], **options: Any):
+        super().__init__(*arguments, **options)
+        self.guard, self.seen, self.held = guard, seen, ExitStack()
+
+    def execute(self, **options: Any) -> NotebookNode:
+        with self.held:
+            return super().execute(**options)
+
+    def start_new_kernel(self, **options: Any) -> None:
+        super().start_new_kernel(**options)
+        self.seen.append(self.held.enter_context(self.guard.watching(self.km.provisioner.process)))
+
+    def papermill_execute_cells(self) -> None:
+        try:
+            super().papermill_execute_cells()
+            self.seen[-1].look()
+        except BaseException:
+            self.shutdown_kernel = "immediate"
+            raise
+
+
 class _Engine(Engine):
     """Hands out the notebook as it grows, so a partial one survives a failure of any kind."""
 
@@ -92,7 +140,8 @@ class _Engine(Engine):
         kernel_name: str,
         *,
         keep: Callable,
-        cell_timeout: float | None,
+        guard: Guard,
+        seen: list[Watch],
         start_timeout: int,
         environment: dict[str, str],
         **_: Any,
@@ -100,23 +149,30 @@ class _Engine(Engine):
         keep(nb_man.nb)
         # Papermill would store the values as JSON, which has no dates.
         nb_man.nb.metadata.papermill.pop("parameters", None)
-        with tempfile.TemporaryDirectory(prefix="salesops-") as folder:
-            client = PapermillNotebookClient(
+        with handover.folder() as folder:
+            client = _Client(
                 nb_man,
+                guard=guard,
+                seen=seen,
                 kernel_name=kernel_name,
-                timeout=cell_timeout,
+                timeout=guard.limits.cell_timeout,
                 startup_timeout=start_timeout,
+                iopub_timeout=_LATE,
                 log=logging.getLogger("papermill"),
                 config=_transport(folder),
+                extra_arguments=[] if sys.platform == "win32" else [f"--IPKernelApp.exec_lines={_LEASH}"],
             )
             client.execute(env=os.environ | _ENVIRONMENT | environment, stderr=subprocess.DEVNULL)
 
 
-def _transport(folder: str) -> Config:
-    """Sockets in a folder of our own, where the system has them: no port, no other reader."""
+def _transport(folder: Path) -> Config:
+    """Sockets and their key in a folder of our own: no port, no other reader, nothing that outlives a killed run."""
     if not hasattr(socket, "AF_UNIX") or sys.platform == "win32":
-        return Config()
-    return Config({"KernelManager": {"transport": "ipc", "ip": f"{folder}/kernel"}})
+        return Config({"KernelManager": {"connection_file": str(folder / "kernel.json")}})
+    told = {"transport": "ipc", "ip": str(folder / "kernel"), "connection_file": str(folder / "kernel.json")}
+    if len(told["ip"].encode()) > _LONGEST:
+        told = {"connection_file": told["connection_file"]}  # no socket has so long an address: ports of this machine
+    return Config({"KernelManager": told})
 
 
 papermill_translators.register("python", _Translator)
@@ -130,9 +186,11 @@ def execute(
     reports: Path | None = None,
     told: dict[str, str] | None = None,
     progress: str | None = None,
-    cell_timeout: float | None = None,
+    guard: Guard | None = None,
 ) -> Execution:
     """The notebook run with these parameter values, in the caller's working directory.
+
+    Several may run at once, each called in a thread of its own (`own_loop`).
 
     Parameters
     ----------
@@ -146,35 +204,115 @@ def execute(
         Further variables of the kernel's environment.
     progress
         Label of a progress bar; none is shown without.
-    cell_timeout
-        Seconds a cell may take.
+    guard
+        The run's limits; none without.
+
+    Raises
+    ------
+    StoppedError
+        The run was stopped meanwhile.
     """
+    guard = guard or Guard()
+    begun, kept, seen = clock.monotonic(), [], []
+    where = {} if reports is None else {"SALESOPS_REPORTS": str(reports.resolve())}
+    options = {"keep": kept.append, "seen": seen, "guard": guard, "environment": (told or {}) | where}
+    failure = _run(notebook, values, progress, kept, seen, options)
+    if seen and seen[-1].ended == "stopped":
+        raise StoppedError
+    made = kept[0] if kept else nbformat.read(notebook, as_version=4)
+    return Execution(made, failure, clock.monotonic() - begun, seen[-1].peak if seen else None)
+
+
+def _run(
+    notebook: Path, values: dict[str, Any], progress: str | None, kept: list[NotebookNode], seen: list[Watch],
+    options: dict[str, Any],
+) -> Failure | None:  # fmt: skip
+    """Run it; why it stopped, if it did."""
     logging.getLogger("papermill").setLevel(logging.CRITICAL)
-    kept: list[NotebookNode] = []
-    bar = {"desc": progress, "leave": False} if progress else False
     # Papermill formats paths, so braces in them are doubled.
     path = str(notebook).replace("{", "{{").replace("}", "}}")
+    bar = {"desc": progress, "leave": False} if progress else False
+    common = {"engine_name": "salesops", "kernel_name": "python3", "language": "python", "progress_bar": bar}
     try:
-        execute_notebook(
-            path,
-            None,
-            values,
-            engine_name="salesops",
-            kernel_name="python3",
-            language="python",
-            progress_bar=bar,
-            keep=kept.append,
-            cell_timeout=cell_timeout,
-            environment=(told or {}) | ({} if reports is None else {"SALESOPS_REPORTS": str(reports.resolve())}),
-        )
+        execute_notebook(path, None, values, **common, **options)
     except PapermillExecutionError as fault:
         trace = "\n".join(fault.traceback)
-        return Execution(kept[0], _failure(_own(kept[0]), fault.cell_index, fault.ename, fault.evalue, trace))
-    except (RuntimeError, TimeoutError) as fault:  # the kernel died, or a cell took too long
-        cells = _own(kept[0])
-        ran = [index for index, cell in enumerate(cells) if cell.metadata.get("papermill", {}).get("end_time")]
-        return Execution(kept[0], _failure(cells, ran[-1] if ran else 0, type(fault).__name__, str(fault), ""))
-    return Execution(kept[0])
+        return _failure(_own(kept[0]), fault.cell_index, fault.ename, fault.evalue, trace)
+    except CellTimeoutError as fault:
+        return _at(kept[0], _timeout(fault, options["guard"]))
+    except (RuntimeError, OSError) as fault:  # the kernel died, or did not start
+        cells = kept[0].cells if kept else []
+        has_begun = any(cell.metadata.get("papermill", {}).get("start_time") for cell in cells)
+        failure = _death(fault, seen[-1] if seen else None, options["guard"], has_begun)
+        return _at(kept[0], failure) if has_begun else failure
+    return None
+
+
+def _timeout(fault: CellTimeoutError, guard: Guard) -> Failure:
+    if "IOPub" in str(fault):  # it ended in time; what it showed did not arrive
+        return Failure("CellTimeoutError", f"its outputs did not arrive within {_LATE} s.", cause="input/output",
+                       is_passing=True)  # fmt: skip
+    said = f"it took longer than the {guard.limits.cell_timeout} s that a cell may (--cell-timeout)."
+    return Failure("CellTimeoutError", said, cause="cell timeout")
+
+
+def _death(fault: Exception, watch: Watch | None, guard: Guard, has_begun: bool) -> Failure:
+    """Why a kernel ended before its notebook, as far as it can be told."""
+    error, is_ours = type(fault).__name__, isinstance(fault, OSError) and not isinstance(fault, TimeoutError)
+    if watch is None or is_ours:  # it could not be started, or something beside it went wrong
+        cause = causes.of(fault) if is_ours else "kernel killed"
+        return Failure(error, str(fault), cause=cause, is_passing=not is_ours or causes.is_passing(fault))
+    if watch.ended == "run timeout":
+        return Failure("RunTimeoutError", guard.overdue, cause="run timeout")
+    if watch.ended == "out of memory":
+        said = f"the kernel held {(watch.peak or 0) // MEGABYTE:,} MB and may hold {guard.limits.memory:,} (--memory)."
+        return Failure("MemoryLimitError", said, cause="out of memory")
+    if not has_begun and "respond" in str(fault):
+        return Failure(error, "Kernel did not answer in time after its start.", cause="kernel killed", is_passing=True)
+    cause, said = _ending(watch)
+    is_passing = not has_begun and cause == "kernel killed"
+    return Failure("DeadKernelError", said, cause=cause, is_passing=is_passing)
+
+
+def _ending(watch: Watch) -> tuple[str, str]:
+    """Cause and words of an ending that was not ours."""
+    code, kills = watch.process.poll(), oom_kills()
+    if code is None:
+        return "kernel killed", "Kernel did not answer, though it still ran."
+    if code >= 0:
+        return "kernel killed", f"Kernel died: it ended itself with code {code}."
+    name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
+    if code != -getattr(signal, "SIGKILL", 9):
+        return "kernel killed", f"Kernel died of {name}."
+    if kills is None or watch.oom_kills is None:
+        return "kernel killed", f"Kernel died: killed ({name}); whether for want of memory the system does not say."
+    if kills > watch.oom_kills:
+        return "out of memory", f"Kernel died: killed by the system for want of memory ({name})."
+    return "kernel killed", f"Kernel died: killed from outside ({name}), not for want of memory."
+
+
+def _at(notebook: NotebookNode, failure: Failure) -> Failure:
+    """The failure with the cell it happened in: the last that began."""
+    cells = _own(notebook)
+    ran = [index for index, cell in enumerate(cells) if cell.metadata.get("papermill", {}).get("end_time")]
+    found = _failure(cells, ran[-1] if ran else 0, failure.error, failure.message, "")
+    return failure._replace(cell=found.cell, heading=found.heading)
+
+
+@contextmanager
+def own_loop() -> Iterator[None]:
+    """Close what a thread that ran notebooks leaves open, tasks of dead kernels above all."""
+    try:
+        yield
+    finally:
+        loop = ensure_event_loop()
+        left = asyncio.all_tasks(loop)
+        for task in left:
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
+        asyncio.set_event_loop(None)
 
 
 def cell_seconds(notebook: NotebookNode) -> list[float | None]:
@@ -216,6 +354,33 @@ def cleaned(notebook: NotebookNode, values: dict[str, Any]) -> NotebookNode:
     return notebook
 
 
+def scrubbed(notebook: NotebookNode, values: dict[str, Any], clean: Callable[[str], str]) -> NotebookNode:
+    """A notebook that stopped, for its author to read: values as published, and all that was said made clean.
+
+    Parameters
+    ----------
+    notebook
+        As far as it ran; it is changed.
+    values
+        What the injected cell shall say.
+    clean
+        Applied to every line that a cell wrote to a stream or ended with.
+    """
+    notebook.metadata.pop("papermill", None)
+    for cell in notebook.cells:
+        if _INJECTED in cell.metadata.get("tags", []):
+            cell.source = _Translator.codify(values)
+        for output in cell.get("outputs", []):
+            if output.output_type == "stream":
+                output.text = clean(output.text)
+            elif output.output_type == "error":
+                output.evalue, output.traceback = clean(output.evalue), [clean(line) for line in output.traceback]
+            else:  # a page that was refused may show what it was refused for
+                shown = output.get("data", {})
+                output.data = {kind: clean(said) if isinstance(said, str) else said for kind, said in shown.items()}
+    return notebook
+
+
 def without_facts(notebook: NotebookNode) -> NotebookNode:
     """The notebook without the facts its outputs carried for the engine."""
     for cell in notebook.cells:
@@ -243,4 +408,5 @@ def _failure(cells: list[NotebookNode], index: int, error: str, message: str, tr
         for line in cell.source.splitlines()
         if re.match(r"#{1,6} ", line)
     ]
-    return Failure(error, message.strip() or error, len(own), headings[-1] if headings else "", strip_color(traceback))
+    told = Failure(error, message.strip() or error, len(own), headings[-1] if headings else "", strip_color(traceback))
+    return told._replace(cause=causes.of_error(error, message), is_passing=causes.is_passing_error(error, message))

@@ -7,17 +7,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from salesops import crm, notes
+from salesops import crm, figures_files, notes
 from salesops.crm import handed, released
-from salesops.engine import plan
+from salesops.engine import locks, plan
 from salesops.report import deal_lists
+
+PREFIX = "salesops-run-"
 
 
 @contextmanager
 def folder() -> Iterator[Path]:
-    """A folder that nobody else may read and that does not outlive the block."""
-    with tempfile.TemporaryDirectory(prefix="salesops-", ignore_cleanup_errors=True) as path:
-        yield Path(path)
+    """A folder that nobody else may read and that does not outlive the block.
+
+    What killed runs of the same person left of theirs is removed first.
+    """
+    with locks.held(Path(tempfile.gettempdir()), PREFIX) as path:
+        yield path
 
 
 def companies(loaded: list[plan.Loaded], place: Path) -> list[plan.Loaded]:
@@ -30,8 +35,9 @@ def companies(loaded: list[plan.Loaded], place: Path) -> list[plan.Loaded]:
 
 
 def environment(place: Path, lists: Path) -> dict[str, str]:
-    """What tells a kernel where companies lie, and where to leave its lists of deals."""
-    return {handed.FOLDER: str(place), deal_lists.FOLDER: str(lists)}
+    """What tells a kernel where companies lie, and where to leave its lists of deals and what it read of reports."""
+    asked = str(lists / figures_files.ASKED_FILE)
+    return {handed.FOLDER: str(place), deal_lists.FOLDER: str(lists), figures_files.ASKED: asked}
 
 
 def notes_of(job: plan.Job) -> dict[str, str]:

@@ -10,14 +10,20 @@ from urllib.parse import unquote
 
 import pandas as pd
 
-from salesops import report, words
-from salesops.engine import links, pages, publish
+from salesops import figures_files, report, words
+from salesops.checks import SalesopsError
+from salesops.engine import exchange, links, locks, pages, shelf
 from salesops.engine.parameters import File
 from salesops.report import gate
 from salesops.report.figures import Scope
 from salesops.report.tiles import sparkline
 
-_STATUS = {"ok": "complete", "partial": "partial: a section is left out", "empty": "nothing to report"}
+_REMOVED = "removed"
+_STATUS = {
+    "ok": "complete", "partial": "partial: a section is left out", "empty": "nothing to report",
+    _REMOVED: "page removed to save room",
+}  # fmt: skip
+_DAY = r"\d{4}-\d\d-\d\d"
 _SENTENCES = 3
 _TILES = 4
 _LINKS = 900  # to reports of earlier dates; before that a date has one to its own page, so that the page stays small
@@ -26,7 +32,9 @@ _POINTS = 24  # of a line over the dates
 
 
 def write(out: Path, staged: Path, *, pack: File | None = None) -> None:
-    """Write ``index.html`` of every dated folder and of ``out``, and the stable links; each renamed into place whole.
+    """Write ``index.html`` of every dated folder and of ``out``, and the stable links; each put into place whole.
+
+    Only one run at a time does so; what a killed one left undone the next one does.
 
     Parameters
     ----------
@@ -42,27 +50,46 @@ def write(out: Path, staged: Path, *, pack: File | None = None) -> None:
     ParameterError
         Something else lies where a stable link goes.
     SalesopsError
-        A page falls short of what a page is, or leads nowhere; what was published stays.
+        A page falls short of what a page is, or leads nowhere, or the disk is full; what was published stays.
     """
-    folders = sorted((path for path in out.iterdir() if re.fullmatch(r"\d{4}-\d\d-\d\d", path.name)), reverse=True)
-    listed = []
-    for folder in folders:
-        reports = entries(folder)
-        if reports:
-            shown = in_order(grouped(reports), pack)
-            listed.append({"name": folder.name, "reports": shown, "source": _source(reports)})
-            shown = pages.render("index", f"Reports as of {words.day(folder.name)}", reports=shown)
-            _place(shown, staged, folder)
-    sources = [each | {"reports": in_order(each["reports"], pack)} for each in latest(listed)]
-    published = list(_linked(listed, sources[0]["source"] if sources else ""))
-    links.place(out, staged, published)
-    _place(pages.render("dates", "Reports", newest=listed[:1], years=by_year(listed[1:]), sources=sources), staged, out)
-    links.tidy(out, published)
+    try:
+        with locks.exclusive(out) as is_alone:
+            _write(out, staged, pack, is_alone=is_alone)
+    except OSError as fault:
+        raise SalesopsError(
+            f"{out}: the page of all dates and the addresses under {links.LATEST} and {links.BY_PERIOD} could not be "
+            f"brought up to date ({fault.strerror or fault}); what is published stays. The next run that can write "
+            "there does it."
+        ) from fault
+
+
+def of_day(folder: Path, pack: File | None = None) -> str:
+    """The page that lists what a dated folder holds.
+
+    Parameters
+    ----------
+    folder
+        Named by its date, as it is or as it is about to be published.
+    pack
+        As of `write`.
+
+    Raises
+    ------
+    SalesopsError
+        The page falls short of what a page is, or leads nowhere.
+    """
+    text = _page(folder, in_order(grouped(entries(folder)), pack))
+    _require_fit(text, folder)
+    return text
 
 
 def entries(folder: Path) -> list[dict[str, Any]]:
-    """What a dated folder holds: each report with its title, status, first sentences, links and tiles."""
-    published = publish.figures_files(folder)
+    """What a dated folder holds: each report with its title, status, first sentences, links and tiles.
+
+    A figures file without its page is what a job kept for later comparisons, and no report.
+    """
+    kept = figures_files.in_folder(folder).items()
+    published = {name: document for name, document in kept if (folder / f"{name}.html").exists()}
     failed = {path.name.removesuffix(".failed.html") for path in folder.glob("*.failed.html")}
     return [_entry(folder, name, published.get(name), name in failed) for name in sorted({*published, *failed})]
 
@@ -158,19 +185,41 @@ def title(name: str) -> str:
 
 def _entry(folder: Path, name: str, document: dict[str, Any] | None, has_failed: bool) -> dict[str, Any]:
     found = document or {}
+    is_removed = document is not None and not shelf.is_published(folder, name)  # see `prune`
     return {
         "name": name,
-        "title": publish.run_record(folder, name).get("title") or title(name),
-        "status": "failed" if document is None else _STATUS.get(found["status"], found["status"]),
+        "title": shelf.run_record(folder, name).get("title") or title(name),
+        "status": _status(_REMOVED if is_removed else found.get("status", "failed")),
         "period": (found.get("period") or {}).get("label"),
         "source": found.get("parameters", {}).get("source"),
         "headlines": found.get("headlines", [])[:_SENTENCES],
-        "href": f"{name}.html" if document else None,
+        "href": f"{name}.html" if document and not is_removed else None,
+        "is_removed": is_removed,
         "failed_href": f"{name}.failed.html" if has_failed else None,
         "tiles": dict(_tiles(found)),
         "currency": found.get("currency") or "",
         "locale": found.get("locale") or "en",
     }
+
+
+def _write(out: Path, staged: Path, pack: File | None, *, is_alone: bool) -> None:
+    listed = []
+    for folder in sorted((path for path in out.iterdir() if re.fullmatch(_DAY, path.name)), reverse=True):
+        reports = entries(folder)
+        if reports:
+            shown = in_order(grouped(reports), pack)
+            listed.append({"name": folder.name, "reports": shown, "source": _source(reports)})
+            _place(_page(folder, shown), staged, folder)
+    sources = [each | {"reports": in_order(each["reports"], pack)} for each in latest(listed)]
+    published = list(_linked(listed, sources[0]["source"] if sources else ""))
+    links.place(out, staged, published, is_alone=is_alone)
+    page = pages.render("dates", "Reports", newest=listed[:1], years=by_year(listed[1:]), sources=sources)
+    _place(page, staged, out)
+    links.tidy(out, staged, published, is_alone=is_alone)
+
+
+def _status(said: str) -> str:
+    return _STATUS.get(said, said)
 
 
 def _tiles(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -202,7 +251,7 @@ def _newest(dated: list[tuple[str, dict[str, Any]]], *, is_linked: bool) -> dict
         "period_href": by_period if is_linked else None,
         "status": "last run failed" if last["failed_href"] else shown["status"],
         "failed_href": f"{last_day}/{last['failed_href']}" if last["failed_href"] else None,
-        "tiles": [_tile(key, shown, [each for _, each in good]) for key in list(shown["tiles"])[:_TILES]],
+        "tiles": [_tile(key, shown, [each for _, each in dated]) for key in list(shown["tiles"])[:_TILES]],
     }
 
 
@@ -243,15 +292,22 @@ def _source(reports: list[dict[str, Any]]) -> str:
     return next((each["source"] for each in reports if each["source"]), "")
 
 
+def _page(folder: Path, reports: list[dict[str, Any]]) -> str:
+    return pages.render("index", f"Reports as of {words.day(folder.name)}", reports=reports)
+
+
 def _place(text: str, staged: Path, folder: Path) -> None:
     """Put a page into a folder, if it is fit and not there already: a site has hundreds that a run does not change."""
     placed = folder / "index.html"
     if placed.is_file() and placed.read_bytes() == text.encode():
         return
-    pages.require_fit(str(placed), [*report.faults(text, largest=pages.LISTS), *_dead_links(text, folder)])
-    page = staged / "index.html"
-    page.write_text(text, encoding="utf-8")
-    page.replace(placed)
+    _require_fit(text, folder)
+    exchange.write(placed, text, staged)
+
+
+def _require_fit(text: str, folder: Path) -> None:
+    found = [*report.faults(text, largest=pages.LISTS), *_dead_links(text, folder)]
+    pages.require_fit(str(folder / "index.html"), found)
 
 
 def _dead_links(text: str, folder: Path) -> Iterator[gate.Fault]:

@@ -7,12 +7,13 @@ where the file system has none, copies.
 import hashlib
 import os
 import re
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from salesops.checks import ParameterError
-from salesops.engine import publish
+from salesops.engine import exchange
+from salesops.engine.shelf import EXPORTS, ORDER
 
 LATEST, BY_PERIOD = "latest", "by-period"
 _DAY = r"\d{4}-\d\d-\d\d"
@@ -65,38 +66,53 @@ def folder_name(period: str) -> str:
     return "-".join(filter(None, [slug, hashlib.sha256(period.encode()).hexdigest()[:6]]))
 
 
-def place(out: Path, staged: Path, published: Iterable[Published]) -> None:
-    """Lead every stable address to the newest report it can; each moves in one step and is never absent.
+def place(out: Path, staged: Path, published: Iterable[Published], *, is_alone: bool) -> None:
+    """Lead every stable address to the newest report it can; none is absent meanwhile.
+
+    All addresses of one folder move in one step, so that the files under them are of one run.
 
     Parameters
     ----------
     out
         The folder of all dates.
     staged
-        Folder on the same file system, where links are made before they are renamed.
+        A folder of this run's own on the same file system, where links are made before they are put into place.
     published
         Every report of every date that an address may lead to.
+    is_alone
+        Whether `out` is locked; as of `exchange.change`.
 
     Raises
     ------
     ParameterError
         Something else lies at an address.
     """
-    wanted, can_link = _wanted(out, published), _can_link(staged)
-    for address, aim in wanted.items():
-        if can_link:
-            _link(out, staged, address, aim)
-        elif not (out / aim).is_dir():
-            _copy(out, staged, address, aim)
+    make = _link if _can_link(staged) else _copy
+    folders: dict[str, dict[str, str]] = {}
+    for address, aim in _wanted(out, published).items():
+        parent, _, name = address.rpartition("/")
+        folders.setdefault(parent, {})[name] = aim
+    for parent, aims in folders.items():
+        with tempfile.TemporaryDirectory(prefix="links-", dir=staged) as box:
+            made = ((name, make(out, Path(box), f"{parent}/{name}", aim)) for name, aim in aims.items())
+            _put(out / parent, staged, {name: path for name, path in made if path is not None}, is_alone=is_alone)
 
 
-def tidy(out: Path, published: Iterable[Published]) -> None:
-    """Remove the links and copies that no report stands behind any more; what a person put there stays."""
+def tidy(out: Path, staged: Path, published: Iterable[Published], *, is_alone: bool) -> None:
+    """Remove the links and copies that no report stands behind any more; what a person put there stays.
+
+    Parameters
+    ----------
+    out, staged, published, is_alone
+        As of `place`.
+    """
     wanted = _wanted(out, published)
     for folder in _folders(out):
         gone = [path for path in folder.iterdir() if path.relative_to(out).as_posix() not in wanted and _is_ours(path)]
-        for path in gone:
-            path.unlink()
+        # By its run record a copy is known for one of ours: that goes last.
+        names = sorted((path.name for path in gone), key=lambda name: (name.endswith(".run.json"), name))
+        if names:
+            exchange.change(folder, staged, {}, names, is_alone=is_alone and folder.name != BY_PERIOD)
         if not any(folder.iterdir()):
             folder.rmdir()
 
@@ -117,7 +133,7 @@ def _wanted(out: Path, published: Iterable[Published]) -> dict[str, str]:
     days = {each.day for each in newest.values() if each.period is not None}
     found = {f"{BY_PERIOD}/{day}": day for day in _before(out, days)}
     for page, each in sorted(newest.items()):
-        for ending in (*publish.EXPORTS, *publish.ORDER):
+        for ending in (*EXPORTS, *ORDER):
             aim = f"{each.day}/{each.report}{ending}"
             if (out / aim).exists():
                 found[page.removesuffix(".html") + ending] = aim
@@ -140,41 +156,41 @@ def _can_link(staged: Path) -> bool:
     return True
 
 
-def _link(out: Path, staged: Path, address: str, aim: str) -> None:
+def _link(out: Path, box: Path, address: str, aim: str) -> Path | None:
+    """A link to be put at an address, or nothing where it is there."""
     target = "../" * address.count("/") + aim
     if (out / address).is_symlink() and os.readlink(out / address) == target:
-        return
-    made = staged / "link"
+        return None
+    made = box / Path(address).name
     os.symlink(target, made, target_is_directory=(out / aim).is_dir())
-    _rename(made, out / address)
+    return made
 
 
-def _copy(out: Path, staged: Path, address: str, aim: str) -> None:
+def _copy(out: Path, box: Path, address: str, aim: str) -> Path | None:
+    """A copy to be put at an address, or nothing where it is there."""
+    if (out / aim).is_dir():
+        return None
     content, at = (out / aim).read_bytes(), out / address
     if address.startswith(BY_PERIOD) and address.endswith(".html"):
         content = content.replace(_UP, _TWICE_UP)
     if at.is_file() and not at.is_symlink() and at.read_bytes() == content:
-        return
-    made = staged / "copy"
+        return None
+    made = box / at.name
     made.write_bytes(content)
-    _rename(made, at)
+    return made
 
 
-def _rename(made: Path, at: Path) -> None:
-    try:
-        at.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(made, at)
-    except OSError as fault:
-        raise ParameterError(
-            f"{at}: cannot be written ({fault.strerror}). The address of a newest report goes there: move what is "
-            "in its place."
-        ) from fault
+def _put(folder: Path, staged: Path, put: dict[str, Path], *, is_alone: bool) -> None:
+    if put:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        # Beside the periods' folders lie links to dates, each for itself: no reason to make the folders anew.
+        exchange.change(folder, staged, put, is_alone=is_alone and folder.name != BY_PERIOD)
 
 
 def _is_ours(path: Path) -> bool:
     """Whether a run put it there: a link into a dated folder, or a copy of a report's file."""
     if path.is_symlink():
         return bool(re.match(rf"(\.\./)+{_DAY}(/|$)", os.readlink(path).replace(os.sep, "/")))
-    endings = [ending for ending in (*publish.EXPORTS, *publish.ORDER) if path.name.endswith(ending)]
+    endings = [ending for ending in (*EXPORTS, *ORDER) if path.name.endswith(ending)]
     names = [path.name.removesuffix(ending) for ending in endings]
     return path.is_file() and any((path.parent / f"{name}.run.json").exists() for name in names)

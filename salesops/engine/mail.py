@@ -3,6 +3,7 @@
 Sending is left to the mail program people have: the files open there as drafts.
 """
 
+import hashlib
 from email.message import EmailMessage
 from email.policy import SMTP
 from pathlib import Path
@@ -44,6 +45,29 @@ def write_owner(report: printed.Published, to: Path, *, owner: str = "") -> None
     to.write_bytes(_settled(message, report.content["run_id"]))
 
 
+def write_failure(page: str, to: Path, *, owner: str = "") -> None:
+    """Write the owner's mail about a report that was not made: the words of its failure page, technical details apart.
+
+    Parameters
+    ----------
+    page
+        The failure page.
+    to
+        File to write.
+    owner
+        Address; the mail program asks where there is none.
+    """
+    from bs4 import BeautifulSoup
+
+    body = BeautifulSoup(page, "html.parser").body
+    for each in body.select("script, style, template, details, caption"):
+        each.decompose()
+    title = _said(body.find("h1"))
+    parts = [(_said(each.find("h2")), _lines(each)) for each in body.select("section")]
+    message = _message(title, (owner,) if owner else (), "failed", {"title": title, "parts": parts})
+    to.write_bytes(_settled(message, hashlib.sha256(page.encode()).hexdigest()[:16]))
+
+
 def text(path: Path) -> str:
     """Every word of a mail, files that go with it apart."""
     from email import message_from_bytes
@@ -52,6 +76,16 @@ def text(path: Path) -> str:
     message = message_from_bytes(path.read_bytes(), policy=default)
     bodies = [part.get_content() for part in message.walk() if part.get_content_maintype() == "text"]
     return "\n".join([*(f"{name}: {value}" for name, value in message.items()), *bodies])
+
+
+def _said(tag: Any) -> str:
+    return " ".join(tag.get_text().split())
+
+
+def _lines(section: Any) -> list[str]:
+    """Each paragraph and each row of a table as a line."""
+    rows = [": ".join(_said(cell) for cell in row.select("th, td")) for row in section.select("tbody tr")]
+    return [*rows, *(_said(each) for each in section.select("p, li") if _said(each))]
 
 
 def _facts(report: printed.Published) -> dict[str, Any]:

@@ -5,14 +5,16 @@ from typing import Any
 
 from salesops import words
 from salesops.engine import workbook
+from salesops.report import chart_data
 
 _COLOURS = ("12436D", "767676", "BFBFBF", "505A5F")
 _INK, _LINES, _UNDER_LINE = "0B0C0C", "D9D9D9", "6B8DB3"  # the last: bars light enough for an interval over them
 _A_LABEL = 60  # letters of a group's name
+_MOST_BARS = 20  # in one chart: more stand in two, side by side
 
 
 def add(slide: Any, drawn: dict[str, Any], place: tuple[float, ...], *, alt: str, currency: str) -> None:
-    """Add the chart of a finding to a slide.
+    """Add the chart of a finding to a slide; what one chart would crowd stands in several of one scale.
 
     Parameters
     ----------
@@ -27,6 +29,56 @@ def add(slide: Any, drawn: dict[str, Any], place: tuple[float, ...], *, alt: str
     currency
         Of amounts.
     """
+    pieces, ends = panels(drawn), scale(drawn)
+    for (name, piece), own in zip(pieces, grid(len(pieces), place), strict=True):
+        _add(slide, piece, own, ends, alt=f"{alt} {name}".rstrip(), currency=currency, title=name)
+
+
+def panels(drawn: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """A chart as those it is drawn as: one; one for each of many series, by its name; two halves of many bars.
+
+    Examples
+    --------
+    >>> each = {"values": [1.0] * 30, "low": [None] * 30, "high": [None] * 30}
+    >>> bars = {"unit": "rate", "is_time": False, "labels": list("ab" * 15), "series": [each | {"name": "Win rate"}]}
+    >>> [(name, len(half["labels"]), len(half["series"][0]["values"])) for name, half in panels(bars)]
+    [('', 15, 15), ('', 15, 15)]
+    >>> lines = bars | {"is_time": True, "series": [each | {"name": f"Stage {number}"} for number in range(5)]}
+    >>> [name for name, _ in panels(lines)]
+    ['Stage 0', 'Stage 1', 'Stage 2', 'Stage 3', 'Stage 4']
+    """
+    many, n = drawn["series"], len(drawn["labels"])
+    if len(many) > chart_data.MAX_SERIES:
+        return [(each["name"], {**drawn, "series": [each]}) for each in many]
+    if drawn["is_time"] or n <= _MOST_BARS:
+        return [("", drawn)]
+    half = -(-n // 2)
+    return [("", _part(drawn, slice(start, start + half))) for start in (0, half)]
+
+
+def grid(n: int, place: tuple[float, ...]) -> list[tuple[float, float, float, float]]:
+    """Where each of some charts lies in a place, row by row.
+
+    Examples
+    --------
+    >>> grid(2, (0, 0, 10, 5))
+    [(0.0, 0.0, 5.0, 5.0), (5.0, 0.0, 5.0, 5.0)]
+    """
+    columns = n if n <= 3 else math.ceil(n / math.ceil(n / 4))
+    left, top, wide, high = place
+    across, down = wide / columns, high / math.ceil(n / columns)
+    return [(left + at % columns * across, top + at // columns * down, across, down) for at in range(n)]
+
+
+def _part(drawn: dict[str, Any], some: slice) -> dict[str, Any]:
+    own = [{**each, **{name: each[name][some] for name in ("values", "low", "high")}} for each in drawn["series"]]
+    return {**drawn, "labels": drawn["labels"][some], "series": own}
+
+
+def _add(
+    slide: Any, drawn: dict[str, Any], place: tuple[float, ...], ends: tuple[float, float, float], *,
+    alt: str, currency: str, title: str,
+) -> None:  # fmt: skip
     from pptx.chart.data import CategoryChartData
     from pptx.enum.chart import XL_CHART_TYPE
     from pptx.util import Inches
@@ -42,7 +94,9 @@ def add(slide: Any, drawn: dict[str, Any], place: tuple[float, ...], *, alt: str
     frame.name, chart = "Chart", frame.chart
     frame._element.nvGraphicFramePr.cNvPr.set("descr", alt)
     _look(chart, drawn, form)
-    lowest, highest, step = scale(drawn)
+    if title:
+        _name(chart, title)
+    lowest, highest, step = ends
     chart.value_axis.minimum_scale, chart.value_axis.maximum_scale = lowest, highest
     chart.value_axis.major_unit = step
     for each, series in zip(drawn["series"], chart.plots[0].series, strict=True):
@@ -80,13 +134,15 @@ def scale(drawn: dict[str, Any]) -> tuple[float, float, float]:
     (0.0, 0.5, 0.1)
     >>> scale({"series": [{"values": [-7.1, 7.7], "low": [None], "high": [None]}]})
     (-7.5, 10.0, 2.5)
+    >>> scale({"series": [{"values": [0.98], "low": [0.9], "high": [1.0]}]})
+    (0.0, 1.0, 0.2)
     """
     ends = [item for each in drawn["series"] for name in ("values", "low", "high") for item in each[name]]
     known = [0.0, *(float(item) for item in ends if item is not None)]
     span = (max(known) - min(known)) or 1.0
     size = 10.0 ** math.floor(math.log10(span / 4))
     step = next(part * size for part in (1, 2, 2.5, 5, 10) if part * size * 6 >= span)
-    lowest, highest = math.floor(min(known) / step - 1e-9), math.ceil(max(known) / step + 1e-9)
+    lowest, highest = math.floor(min(known) / step + 1e-9), math.ceil(max(known) / step - 1e-9)
     lowest = 0 if min(known) == 0 else lowest
     highest = max(0 if max(known) == 0 else highest, lowest + 1)
     return round(lowest * step, 10) + 0.0, round(highest * step, 10) + 0.0, round(step, 10)
@@ -98,7 +154,7 @@ def number_format(unit: str, largest: float, currency: str) -> str:
     Examples
     --------
     >>> number_format("rate", 0.4, "USD"), number_format("amount", 7.1e6, "EUR"), number_format("days", 40, "EUR")
-    ('0 %', '"€"0.0,,"M"', '#,##0')
+    ('0 %', '"€"0.0,,"M";"−€"0.0,,"M"', '#,##0')
     """
     if unit in ("rate", "points"):
         decimals = "0" if largest >= 0.05 else "0.0"
@@ -106,7 +162,8 @@ def number_format(unit: str, largest: float, currency: str) -> str:
     if unit in ("amount", "amount_per_day"):
         plain = workbook.number_format(unit, None, currency)
         scaled = '0.0,,"M"' if largest >= 1e6 else '0,"K"' if largest >= 1e4 else "#,##0"
-        return plain.replace("#,##0", scaled)
+        form = plain.replace("#,##0", scaled)
+        return f'{form};"−{form.removeprefix(chr(34))}' if form.startswith('"') else f'{form};"−"{form}'
     return "0.00" if unit == "ratio" else "#,##0" if largest >= 10 else "#,##0.0"
 
 
@@ -135,6 +192,25 @@ def _look(chart: Any, drawn: dict[str, Any], form: str) -> None:
         _draw_lines(chart)
     else:
         _draw_bars(chart, [any(item is not None for item in each["high"]) for each in drawn["series"]])
+
+
+def _name(chart: Any, title: str) -> None:
+    """The name of one chart among several, over it; its labels are fewer, as it is narrow."""
+    from pptx.oxml import parse_xml
+    from pptx.util import Pt
+
+    chart.has_title = True
+    chart.chart_title.include_in_layout = False
+    chart.chart_title.text_frame.text = title
+    said = chart.chart_title.text_frame.paragraphs[0].runs[0].font
+    said.size, said.bold = Pt(12), True
+    chart.font.size = Pt(10)
+    chart.category_axis.tick_labels.font.size = Pt(8)
+    chart.category_axis._element.find("{*}txPr/{*}bodyPr").set("rot", "0")  # level, though they be fewer
+    skip = max(math.ceil(len(list(chart.plots[0].categories)) / 4), 1)
+    axis = chart.category_axis._element
+    every = 'xmlns:c="http://schemas.openxmlformats.org/drawingml/2006/chart"'
+    axis.insert(list(axis).index(axis.find("{*}noMultiLvlLbl")), parse_xml(f'<c:tickLblSkip {every} val="{skip}"/>'))
 
 
 def _draw_lines(chart: Any) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import jinja2
 
 from salesops import report, words
-from salesops.checks import SalesopsError
+from salesops.checks import SalesopsError, StaleError
 from salesops.report import gate, markup
 
 LISTS = (4_000_000, 4_000_000)  # bytes of a page of lists: of three thousand deals with their addresses, of reports
@@ -34,12 +34,13 @@ def require_fit(name: str, found: list[gate.Fault]) -> None:
     Raises
     ------
     SalesopsError
-        A rule is broken; the first three are said.
+        A rule is broken; the first three are said. A `StaleError` where it is the age of the data alone.
     """
     if found:
         shown = "; ".join(f"{fault.rule}: {fault.message}" for fault in found[:3])
         more = f"; and {len(found) - 3} more" if len(found) > 3 else ""
-        raise SalesopsError(f"{name}: not fit to be published: {shown}{more}.")
+        kind = StaleError if {fault.rule for fault in found} == {"freshness"} else SalesopsError
+        raise kind(f"{name}: not fit to be published: {shown}{more}.")
 
 
 @cache

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from salesops import plain_yaml
 from salesops.checks import ParameterError, did_you_mean
 from salesops.engine import catalog, kinds
-from salesops.engine.schema import Parameter
+from salesops.engine.schema import Parameter, require_open
 
 _TOP = ("reports", "parameters", "per_report", "cover")
 
@@ -96,6 +96,7 @@ def read_assignments(texts: list[str], reports: list[str]) -> tuple[dict[str, st
     for text in texts:
         target, equals, value = text.partition("=")
         report, _, name = target.strip().rpartition(".")
+        require_open(name or text, "-p")
         _require(bool(equals and name), f"-p '{text}' is not NAME=VALUE or REPORT.NAME=VALUE.")
         if report and report not in reports:
             hint = did_you_mean(report, reports)
@@ -131,6 +132,7 @@ def resolve(report: str, schema: dict[str, Parameter], found: list[Layer]) -> di
     values = {parameter.name: Value(parameter.default, "notebook") for parameter in schema.values()}
     for layer in found:
         for name, raw in layer.values.items():
+            require_open(name, layer.origin)
             if name not in schema:
                 raise ParameterError(_unknown(report, name, layer.origin, list(schema)))
             try:

@@ -4,12 +4,12 @@ import os
 import re
 import shutil
 import subprocess
-import tempfile
 from html import escape, unescape
 from pathlib import Path
 from urllib.parse import urljoin
 
 from salesops.checks import ParameterError, SalesopsError
+from salesops.engine import handover
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _SECONDS = 120
@@ -55,10 +55,10 @@ def write(page: str, to: Path, *, day: str, address: str = "") -> None:
     SalesopsError
         The browser gave no PDF.
     """
-    with tempfile.TemporaryDirectory(prefix="salesops-pdf-", ignore_cleanup_errors=True) as place:
-        source, made = Path(place, "page.html"), Path(place, "page.pdf")
+    with handover.folder() as place:
+        source, made = place / "page.html", place / "page.pdf"
         source.write_text(linked(page, address).replace("</head>", f"{_PAPER}</head>", 1), encoding="utf-8")
-        _print(source, made, Path(place, "profile"))
+        _print(source, made, place / "profile")
         to.write_bytes(dated(made.read_bytes(), day))
 
 

@@ -12,7 +12,8 @@ import pandas as pd
 from salesops import crm, words
 from salesops.checks import ParameterError, did_you_mean
 from salesops.crm import reconciliation
-from salesops.engine import catalog, exports, parameters, publish, schema
+from salesops.engine import catalog, exports, parameters, schema, shelf
+from salesops.engine.limits import Limits
 from salesops.engine.parameters import Value
 from salesops.periods import Period
 
@@ -30,6 +31,12 @@ class Request(NamedTuple):
     assignments: tuple[str, ...] = ()
     for_each: str | None = None
     wanted: exports.Wanted = exports.Wanted()
+    jobs: int | None = None  # reports at a time; as many as there are processors if empty
+    retries: int = 2  # tries after the first, where a passing disturbance stopped it
+    limits: Limits = Limits()
+    max_age: int | None = None  # days that the newest record may be before the day of the reports
+    schedule: str = ""  # the schedule it runs for, if any
+    force: bool = True  # whether a report is run again whose page would be the same
 
 
 class Job(NamedTuple):
@@ -38,6 +45,7 @@ class Job(NamedTuple):
     name: str
     notebook: Path
     values: dict[str, Value]
+    reads_reports: bool = False  # it quotes the other reports of its day, and starts when they are done
 
     @property
     def source(self) -> str:
@@ -77,6 +85,7 @@ def jobs(request: Request) -> list[Job]:
             each.name,
             each.notebook,
             parameters.resolve(each.name, schema.read(each.notebook), parameters.layers(each, file, common, addressed)),
+            catalog.reads_reports(each.notebook),
         )
         for each in selected
     ]
@@ -87,7 +96,9 @@ def pack(root: Path) -> parameters.File | None:
     return parameters.read_file(root / PACK) if (root / PACK).exists() else None
 
 
-def load(wanted: list[Job], for_each: str | None, say: Callable[[str], None]) -> list[Loaded]:
+def load(
+    wanted: list[Job], for_each: str | None, say: Callable[[str], None], *, read: Callable[..., Any] | None = None
+) -> list[Loaded]:
     """Each job with its company, every distinct source read once.
 
     Parameters
@@ -99,6 +110,8 @@ def load(wanted: list[Job], for_each: str | None, say: Callable[[str], None]) ->
         becomes one per value.
     say
         Told what no part holds.
+    read
+        Reads a source, as `crm.load` does; that without.
 
     Raises
     ------
@@ -106,12 +119,13 @@ def load(wanted: list[Job], for_each: str | None, say: Callable[[str], None]) ->
         A source cannot be read, or there is no such column.
     """
     companies: dict[str, Any] = {}
-    loaded = [_loaded(job, companies) for job in wanted]
+    read = read or crm.load
+    loaded = [_loaded(job, companies, read) for job in wanted]
     compared = {source: _ties(source) for source in {each.job.source for each in loaded}}
     loaded = [each._replace(ties=compared[each.job.source]) for each in loaded]
     if for_each:
         parts = [(job, _folder(for_each, job)) for each in loaded for job in _parts(each, for_each, say)]
-        loaded = [_loaded(job, companies)._replace(ties=compared[job.source], folder=at) for job, at in parts]
+        loaded = [_loaded(job, companies, read)._replace(ties=compared[job.source], folder=at) for job, at in parts]
     return loaded
 
 
@@ -126,7 +140,7 @@ def require_one_source(loaded: list[Loaded], out: Path) -> None:
     sources: dict[str, str] = {}
     for each in loaded:
         folder, source = out / each.folder / each.as_of, each.company.source
-        publish.require_one_source(folder, source)
+        shelf.require_one_source(folder, source)
         if sources.setdefault(str(folder), source) != source:
             raise ParameterError(
                 f"{folder}: sources '{sources[str(folder)]}' and '{source}' ({each.job.name}) would share it. "
@@ -169,13 +183,13 @@ def _file(request: Request) -> parameters.File | None:
     return None
 
 
-def _loaded(job: Job, companies: dict[str, Any]) -> Loaded:
+def _loaded(job: Job, companies: dict[str, Any], read: Callable[..., Any]) -> Loaded:
     values = {name: value.value for name, value in job.values.items()}
     # What says which data; of those a report does not take, `crm.load` has the defaults.
     wanted = {name: values[name] for name in inspect.signature(crm.load).parameters if name in values}
     key = repr(sorted(wanted.items()))
     if key not in companies:
-        companies[key] = crm.load(**wanted)
+        companies[key] = read(**wanted)
     company = companies[key]
     period = company.period(values["period"]) if "period" in values else None
     if "as_of" in values and values["as_of"] is None:

@@ -1,105 +1,113 @@
-"""Puts what a run wrote into its dated folder: whole, in order, or not at all."""
+"""Puts what a run wrote into its dated folder: whole, or not at all, whatever happens meanwhile.
 
-import json
-import os
-import shutil
-import tempfile
+A dated folder changes in one step (`exchange`) and by one run at a time (`locks`): after a kill at any moment it is
+as it was or as it shall be, and of two runs into one folder neither loses what the other published. The order of
+publication is that of the lock; no clock is read.
+"""
+
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-from salesops.checks import ParameterError
+from salesops import figures_files
+from salesops.checks import ParameterError, SalesopsError
+from salesops.engine import exchange, index, locks
+from salesops.engine.parameters import File
+from salesops.engine.shelf import EXPORTS, FAILED, ORDER, require_one_source
 
-# The page comes last: a page whose run id is not that of the files beside it is not published yet.
-ORDER = (".ipynb", ".json", ".deals.parquet", ".deals.html", ".run.json", ".html")
-# What is made from the page when asked for; none outlives the page it was made from.
-EXPORTS = (".pdf", ".xlsx", ".pptx", ".eml", ".owner.eml")
-_FAILED = (".failed.ipynb", ".failed.html")
+_PREFIX = ".staging-"
 
 
 @contextmanager
 def staging(out: Path) -> Iterator[Path]:
     """A folder beside the published ones, so that renaming is one step; it does not outlive the block.
 
+    What killed runs left of theirs is removed first.
+
     Raises
     ------
     ParameterError
         The folder cannot be made.
     """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=".staging-", dir=out))
-    except OSError as fault:
-        raise ParameterError(f"--out {out}: cannot be written ({fault.strerror}). Choose another folder.") from fault
-    try:
+    with ExitStack() as opened:
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            folder = opened.enter_context(locks.held(out, _PREFIX))
+        except OSError as fault:
+            raise ParameterError(
+                f"--out {out}: cannot be written ({fault.strerror}). Choose another folder."
+            ) from fault
         yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
-def figures_files(folder: Path) -> dict[str, dict[str, Any]]:
-    """The figures file of every report published in a dated folder, by name; what is not one is passed over."""
-    found = {path.stem: _document(path) for path in sorted(folder.glob("*.json"))}
-    return {name: each for name, each in found.items() if {"schema", "report", "run_id", "figures"} <= set(each)}
+def into_place(staged: Path, folder: Path, report: str, *, pack: File | None = None) -> None:
+    """Put a report's files and the folder's index into place in one step; what an earlier failure left goes.
 
-
-def run_record(folder: Path, report: str) -> dict[str, Any]:
-    """The run record of a published report, empty where there is none."""
-    return _document(folder / f"{report}.run.json")
-
-
-def require_one_source(folder: Path, source: str) -> None:
-    """Refuse a dated folder that holds another source's reports.
+    Parameters
+    ----------
+    staged
+        Of `staging`; holds the report's files.
+    folder
+        The dated folder.
+    report
+        The published name.
+    pack
+        As of `index.write`.
 
     Raises
     ------
     ParameterError
-        It does; another ``--out`` is wanted.
+        The folder cannot be written, or holds another source's reports.
+    OSError
+        The disk is full or failing; the folder is as it was.
     """
-    for report, document in figures_files(folder).items():
-        other = document.get("parameters", {}).get("source", source)
-        if other != source:
-            raise ParameterError(
-                f"{folder}: holds reports of source '{other}' ({report}), not of '{source}'. Choose another --out."
-            )
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with locks.exclusive(folder.parent) as is_alone:
+        document = figures_files.document_of(staged / f"{report}.json")
+        if "source" in document.get("parameters", {}):  # another run may have put another's there since it was asked
+            require_one_source(folder, document["parameters"]["source"])
+        is_same = _content(staged / f"{report}.html") == _content(folder / f"{report}.html")
+        made = [ending for ending in EXPORTS if (staged / f"{report}{ending}").exists()]
+        gone = [*FAILED, *(ending for ending in EXPORTS if ending not in made and not is_same)]
+        put = {f"{report}{ending}": staged / f"{report}{ending}" for ending in (*made, *ORDER)}
+        drop = [f"{report}{ending}" for ending in gone]
+        exchange.change(folder, staged, put, drop, is_alone=is_alone, finish=partial(index_of, pack=pack))
 
 
-def into_place(staged: Path, folder: Path, report: str) -> None:
-    """Rename a report's files into its dated folder, the page last, and drop what an earlier failure left."""
-    folder.mkdir(parents=True, exist_ok=True)
-    is_same = _content(staged / f"{report}.html") == _content(folder / f"{report}.html")
-    for ending in EXPORTS:
-        if (staged / f"{report}{ending}").exists():
-            os.replace(staged / f"{report}{ending}", folder / f"{report}{ending}")
-        elif not is_same:
-            (folder / f"{report}{ending}").unlink(missing_ok=True)
-    for ending in ORDER:
-        os.replace(staged / f"{report}{ending}", folder / f"{report}{ending}")
-    for ending in _FAILED:
-        (folder / f"{report}{ending}").unlink(missing_ok=True)
+def failure_into_place(staged: Path, folder: Path, report: str, *, pack: File | None = None) -> None:
+    """Put the partial notebook and the failure page into place; the last good report stays as it is.
+
+    Parameters
+    ----------
+    staged, folder, report, pack
+        As of `into_place`.
+
+    Raises
+    ------
+    ParameterError
+        The folder cannot be written.
+    OSError
+        The disk is full or failing; the folder is as it was.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with locks.exclusive(folder.parent) as is_alone:
+        made = [ending for ending in FAILED if (staged / f"{report}{ending}").exists()]
+        put = {f"{report}{ending}": staged / f"{report}{ending}" for ending in made}
+        drop = [f"{report}{ending}" for ending in FAILED if ending not in made]
+        exchange.change(folder, staged, put, drop, is_alone=is_alone, finish=partial(index_of, pack=pack))
 
 
-def failure_into_place(staged: Path, folder: Path, report: str) -> None:
-    """Rename the partial notebook and the failure page; the last good report stays as it is."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for ending in _FAILED:
-        os.replace(staged / f"{report}{ending}", folder / f"{report}{ending}")
-
-
-def previous(out: Path, as_of: str, report: str) -> str | None:
-    """The latest date before `as_of` that the report is published for."""
-    earlier = [path.parent.name for path in out.glob(f"[0-9]*/{report}.html") if path.parent.name < as_of]
-    return max(earlier, default=None)
+def index_of(made: Path, pack: File | None = None) -> None:
+    """Write the list of a folder's reports into it, as of the content it is about to have."""
+    try:
+        text = index.of_day(made, pack)
+    except SalesopsError:  # not fit: the folder keeps the one it has; the end of the run, which writes all, says so
+        return
+    place = made / "index.html"
+    place.unlink(missing_ok=True)  # it is a link to the published one, which must not change under its readers
+    place.write_text(text, encoding="utf-8")
 
 
 def _content(path: Path) -> bytes:
     return path.read_bytes() if path.is_file() else b""
-
-
-def _document(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}

@@ -6,14 +6,45 @@ import json
 import platform
 import re
 import subprocess
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import salesops
 
+SCHEMA = 2  # of the run record
 _PACKAGE = Path(salesops.__file__).parent
+_OF_PAGES = ("salesops", "notebooks", "parameters")  # what of a checkout a page is made from
+
+
+class Run(NamedTuple):
+    """What only the engine knows of a run, for the run record.
+
+    Parameters
+    ----------
+    started
+        Of `now`, before the kernel started; with retries the first one.
+    depends
+        Of `unchanged.ingredients`, taken before the kernel started.
+    exports
+        Of `unchanged.exports_of`: a hash of what each file beside the page was asked to say.
+    attempts
+        How often the report was tried, this time included.
+    peak_memory_bytes
+        Of the kernel; empty where the system does not tell.
+    schedule
+        Name of the schedule it ran for.
+    """
+
+    started: str
+    depends: Mapping[str, str] = MappingProxyType({})
+    exports: Mapping[str, str] = MappingProxyType({})
+    attempts: int = 1
+    peak_memory_bytes: int | None = None
+    schedule: str | None = None
 
 
 def run_id(
@@ -81,6 +112,27 @@ def code() -> dict[str, str | None]:
     return {"version": importlib.metadata.version("salesops"), "commit": _commit()}
 
 
+@cache
+def checkout() -> dict[str, Any]:
+    """As `code`, with ``dirty``: whether what pages are made from differs from the commit; empty without a checkout."""
+    known = code()
+    if known["commit"] is None:
+        return known | {"dirty": None}
+    changed = _git("status", "--porcelain", "--", *_OF_PAGES)
+    return known | {"dirty": None if changed is None else bool(changed)}
+
+
+def seconds(started: str, finished: str) -> float:
+    """Seconds between two moments of `now`.
+
+    Examples
+    --------
+    >>> seconds("2026-10-01T06:00:00.000+00:00", "2026-10-01T06:01:00.500+00:00")
+    60.5
+    """
+    return round((datetime.fromisoformat(finished) - datetime.fromisoformat(started)).total_seconds(), 3)
+
+
 def now() -> str:
     """The present moment, for the run record alone."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
@@ -89,7 +141,11 @@ def now() -> str:
 def _commit() -> str | None:
     if not (_PACKAGE.parent / ".git").exists():
         return None
-    command = ["git", "-C", str(_PACKAGE.parent), "rev-parse", "--verify", "HEAD"]
+    return _git("rev-parse", "--verify", "HEAD")
+
+
+def _git(*arguments: str) -> str | None:
+    command = ["git", "-C", str(_PACKAGE.parent), *arguments]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
     except (OSError, subprocess.SubprocessError):

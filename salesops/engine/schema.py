@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from salesops.checks import ParameterError
-from salesops.engine import kinds
+from salesops.engine import kinds, scrub
 
 _EXPECTED = "Write imports and lines such as  name: type = default  # help."
 _CLOCKS = {"date": date, "datetime": datetime, "time": time}
@@ -72,8 +72,28 @@ Write imports and lines such as  name: type = default  # help.
             except ValueError as fault:
                 where = f"{notebook}: parameters cell, line {statement.lineno}"
                 raise ParameterError(f"{where}: {fault}. {_EXPECTED}") from fault
+            require_open(parameter.name, f"{notebook}: parameters cell, line {statement.lineno}")
             found[parameter.name] = parameter
     return found
+
+
+def require_open(name: str, where: str) -> None:
+    """Refuse a parameter whose name says that it holds a secret: every page shows its parameters.
+
+    Examples
+    --------
+    >>> require_open("segment", "-p")
+    >>> require_open("api_key", "-p")
+    Traceback (most recent call last):
+        ...
+    salesops.checks.ParameterError: -p: 'api_key' looks like a secret, and every page shows its parameters. \
+Put the value into an environment variable and name that in source.yaml.
+    """
+    if scrub.IS_SECRET.search(name):
+        raise ParameterError(
+            f"{where}: '{name[:60]}' looks like a secret, and every page shows its parameters. "
+            "Put the value into an environment variable and name that in source.yaml."
+        )
 
 
 def _comments(text: str) -> dict[int, str]:

@@ -37,6 +37,8 @@ _NOTE = re.compile(rf"^vs [^:]+: (?P<verb>up|down)\b.*?\(was (?P<before>{_VALUE}
 _NOT_FOUND_BUT_TOLD = re.compile(  # how many things were looked at, and a year
     r"\b\d+ (?:(?:habits|factors|rules|pairs? of rep and class|later times? of answer w(?:as|ere)) )?"
     r"(?:compared|tried|looked at|rules)\b"
+    r"|\b(?:\d+ of )?\d+ (?:reps|teams) lies? farther out\b"
+    r"|\b(?:[Ff]irst|In) 30 days\b"  # what activity is counted by
     r"|(?:(?<=\b(?:in|of|to) )|(?<=\b(?:from|than) )|(?<=\bsince ))(?:19|20)\d\d\b(?![.,]\d| ?%| points| days)"
 )
 _UP = ("up", "rose", "grew", "gained", "more", "higher")

@@ -8,6 +8,7 @@ from salesops import words
 from salesops.report import figures
 
 MAX_BARS, MAX_POINTS, MAX_SERIES = 40, 400, 4  # of a picture with names, over time or numbers, and of series
+MAX_PANELS = 12  # of series over time that are too many for one chart
 _TIMES = (
     "period",
     "month",
@@ -55,7 +56,8 @@ def of(frame: pd.DataFrame, units: Mapping[str, str], names: Mapping[str, str] |
     keys = _keys(frame, drawn)
     is_time = bool(keys) and (keys[0] in _TIMES or _is_dates(frame[keys[0]]))
     kept = frame.head(MAX_POINTS if is_time else MAX_BARS)
-    labels, series = _split(kept, columns, keys) or _joined(kept, columns, keys)
+    most = MAX_PANELS if is_time else MAX_SERIES
+    labels, series = _split(kept, columns, keys, most) or _joined(kept, columns, keys)
     told = [{**each, "name": (names or {}).get(each["name"], each["name"])} for each in series]
     for each in told:
         each["name"] = words.label(each["name"]) if each["name"] in columns else each["name"]
@@ -79,14 +81,14 @@ def _keys(frame: pd.DataFrame, drawn: list[str]) -> list[str]:
     return next(enough, ordered)
 
 
-def _split(frame: pd.DataFrame, columns: list[str], keys: list[str]) -> tuple[list[str], list[Data]] | None:
+def _split(frame: pd.DataFrame, columns: list[str], keys: list[str], most: int) -> tuple[list[str], list[Data]] | None:
     """Series of one column by a second key with few values; None where the rows are not such."""
     if len(columns) != 1 or len(keys) != 2 or frame.duplicated(keys).any():
         return None
-    place, part = keys if frame[keys[1]].nunique(dropna=False) <= MAX_SERIES else keys[::-1]
-    if frame[part].nunique(dropna=False) > MAX_SERIES:
+    place, part = keys if frame[keys[1]].nunique(dropna=False) <= most else keys[::-1]
+    if frame[part].nunique(dropna=False) > (most if place == keys[0] else MAX_SERIES):
         return None
-    at = frame[place].map(lambda item: words.group(item, place))
+    at = frame[place].map(lambda item: _named(item, place))
     labels = list(dict.fromkeys(at))
     series = []
     for name in frame[part].drop_duplicates():
@@ -98,7 +100,7 @@ def _split(frame: pd.DataFrame, columns: list[str], keys: list[str]) -> tuple[li
 
 def _joined(frame: pd.DataFrame, columns: list[str], keys: list[str]) -> tuple[list[str], list[Data]]:
     rows = frame.to_dict("records")
-    labels = [", ".join(words.group(row[key], key) for key in keys) for row in rows]
+    labels = [", ".join(_named(row[key], key) for key in keys) for row in rows]
     if not keys:
         labels = [words.count(number) for number in range(1, len(rows) + 1)]
     return labels, [_series(frame, name, name) for name in columns[:MAX_SERIES]]
@@ -109,6 +111,12 @@ def _series(frame: pd.DataFrame, column: str, name: str) -> Data:
         return [figures.plain(item) for item in frame[of]] if of in frame.columns else [None] * len(frame)
 
     return {"name": name, "values": numbers(column), "low": numbers(f"{column}_low"), "high": numbers(f"{column}_high")}
+
+
+def _named(item: object, key: str) -> str:
+    """A group's name; a length of time says that it is one."""
+    is_length = key.endswith("_days") and not words.is_missing(item) and not isinstance(item, str)
+    return words.value(item, "days") if is_length else words.group(item, key)
 
 
 def _is_dates(column: pd.Series) -> bool:

@@ -43,7 +43,7 @@ def _readable(rows: pd.DataFrame) -> pd.DataFrame:
         "What is wrong": rows["reason"].where(rows["reason"].notna(), rows["rule"]),
         "What was done": rows["action"].map(lambda action: _ACTIONS.get(action, action)),
         "Rows": rows["n"],
-        "Examples": rows["examples"],
+        "Examples": rows["examples"].replace("", None),
     }
     return pd.DataFrame(columns)
 
