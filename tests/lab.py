@@ -76,6 +76,20 @@ def left_over(folder: Path) -> list[str]:
     return found
 
 
+def ran(folder: Path, *command: str) -> str:
+    """What a Python command in a copy of the repository says; it has to end well."""
+    done = subprocess.run(
+        [sys.executable, *command],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env=plain_environment(folder),
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout + done.stderr
+
+
 def plain_environment(checkout: Path) -> dict[str, str]:
     """The variables of this process but for those of a notebook or a report, with the package of the checkout."""
     mine = {name: value for name, value in os.environ.items() if not name.startswith(("JUPYTER", "JPY_", "SALESOPS"))}

@@ -1,8 +1,6 @@
 """The README's way from a question to a finding, gone as written: code, test, notebook, published page."""
 
 import re
-import subprocess
-import sys
 
 import lab
 import nbformat
@@ -21,18 +19,6 @@ def blocks(place):
         for kind, path, text in re.findall(r"^```(\w+) (\S+)\n(.*?)^```$", section, re.M | re.S)
         if path == place
     ]
-
-
-def ran(folder, *command):
-    done = subprocess.run(
-        [sys.executable, *command],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        env=lab.plain_environment(folder),
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
 
 
 def appended(folder, place):
@@ -63,7 +49,7 @@ def test_the_way_from_a_question_to_a_finding_works_as_written(tmp_path):
     folder = lab.copied(tmp_path / "checkout", also=("tests",))
     appended(folder, "salesops/slippage.py")
     appended(folder, "tests/test_slippage.py")
-    ran(
+    lab.ran(
         folder,
         "-m",
         "pytest",
@@ -79,7 +65,7 @@ def test_the_way_from_a_question_to_a_finding_works_as_written(tmp_path):
 
     path = folder / NOTEBOOK
     path.write_text(strip.text(with_cells(nbformat.read(path, as_version=4))), encoding="utf-8")
-    ran(folder, "-m", "salesops", "run", "waterfall", "--out", str(tmp_path / "out"))
+    lab.ran(folder, "-m", "salesops", "run", "waterfall", "--out", str(tmp_path / "out"))
     page = (tmp_path / "out" / "latest" / "waterfall.html").read_text(encoding="utf-8")
     assert 'id="is-more-given-away-at-the-end"' in page
     assert "below list when a quarter ends" in page and "no clear difference" in page

@@ -2,7 +2,6 @@
 
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import lab
@@ -16,19 +15,6 @@ TESTS = ("salesops/{name}.py", "tests/test_{name}.py", "tests/test_notebooks.py"
 NAME = "accounts"  # sorts before what it is imported beside
 
 
-def ran(folder: Path, *command: str) -> str:
-    done = subprocess.run(
-        [sys.executable, *command],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        env=lab.plain_environment(folder),
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return done.stdout + done.stderr
-
-
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory) -> Path:
     folder = lab.copied(tmp_path_factory.mktemp("new") / "checkout", also=("tests", "docs"))
@@ -39,16 +25,16 @@ def checkout(tmp_path_factory) -> Path:
 
 @pytest.mark.full
 def test_a_new_report_passes_every_test_of_the_repository_and_runs(checkout, tmp_path):
-    said = ran(checkout, "-m", "salesops", "new", NAME)
+    said = lab.ran(checkout, "-m", "salesops", "new", NAME)
     assert said.count("written.") == 3 and f"salesops run {NAME}" in said
     subprocess.run(["git", "init", "--quiet", "."], cwd=checkout, check=True)
     subprocess.run(["git", "add", "--all"], cwd=checkout, check=True)
     files = [place.format(name=NAME) for place in TESTS]
-    ran(checkout, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--doctest-modules", *files)
-    ran(checkout, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbval-lax", f"notebooks/{NAME}.ipynb")
-    ran(checkout, "-m", "ruff", "check", "salesops", "tests")
-    ran(checkout, "-m", "ruff", "format", "--check", *files[:2])
-    ran(checkout, "-m", "salesops", "run", NAME, "--out", str(tmp_path / "out"))
+    lab.ran(checkout, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--doctest-modules", *files)
+    lab.ran(checkout, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbval-lax", f"notebooks/{NAME}.ipynb")
+    lab.ran(checkout, "-m", "ruff", "check", "salesops", "tests")
+    lab.ran(checkout, "-m", "ruff", "format", "--check", *files[:2])
+    lab.ran(checkout, "-m", "salesops", "run", NAME, "--out", str(tmp_path / "out"))
     page = (tmp_path / "out" / "latest" / f"{NAME}.html").read_text(encoding="utf-8")
     assert "are decided by now" in page and "Deals won or lost by now over all deals created in the period." in page
 
@@ -63,7 +49,7 @@ def test_what_is_written_is_whole(checkout, tmp_path, monkeypatch):
         "tests/test_renewals.py: written.",
         "notebooks/renewals.ipynb: written.",
     ]
-    ran(
+    lab.ran(
         folder,
         "-m",
         "pytest",
@@ -74,7 +60,7 @@ def test_what_is_written_is_whole(checkout, tmp_path, monkeypatch):
         "salesops/renewals.py",
         "tests/test_renewals.py",
     )
-    ran(folder, "-m", "ruff", "check", "salesops/renewals.py", "tests/test_renewals.py")
+    lab.ran(folder, "-m", "ruff", "check", "salesops/renewals.py", "tests/test_renewals.py")
     pack = (folder / "parameters" / "quarterly.yaml").read_text(encoding="utf-8")
     assert "data_quality, renewals, executive_summary," in pack
     with pytest.raises(ParameterError, match=r"salesops/renewals.py is there already"):

@@ -9,10 +9,8 @@ from email.policy import SMTP
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from salesops import words
-from salesops.engine import printed
+from salesops.engine import pages, printed
 
 _A_ROW = 2  # tiles side by side: a phone shows two
 
@@ -115,10 +113,10 @@ def _message(subject: str, to: tuple[str, ...], template: str, facts: dict[str, 
     if to:
         message["To"] = ", ".join(to)
     message["X-Unsent"] = "1"  # mail programs that know it open the file as a draft
-    plain = _environment(False).get_template(f"{template}.txt.j2").render(**facts)
+    plain = pages.environment(is_html=False).get_template(f"{template}.txt.j2").render(**facts)
     message.set_content(plain, cte="quoted-printable")
     message.add_alternative(
-        _environment(True).get_template(f"{template}.mail.j2").render(**facts), subtype="html", cte="quoted-printable"
+        pages.environment().get_template(f"{template}.mail.j2").render(**facts), subtype="html", cte="quoted-printable"
     )
     return message
 
@@ -128,15 +126,3 @@ def _settled(message: EmailMessage, run_id: str) -> bytes:
     for number, part in enumerate(part for part in message.walk() if part.is_multipart()):
         part.set_boundary(f"=_salesops_{run_id}_{number}")
     return message.as_bytes()
-
-
-def _environment(is_html: bool) -> jinja2.Environment:
-    made = jinja2.Environment(
-        loader=jinja2.PackageLoader("salesops.engine"),
-        autoescape=is_html,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    made.filters.update(count=words.count)
-    return made

@@ -24,7 +24,7 @@ def render(template: str, title: str, **facts: Any) -> str:
     facts
         What the template shows.
     """
-    body = _environment().get_template(f"{template}.html.j2").render(title=title, **facts)
+    body = environment().get_template(f"{template}.html.j2").render(title=title, **facts)
     return report.page_shell(title, body)
 
 
@@ -44,10 +44,11 @@ def require_fit(name: str, found: list[gate.Fault]) -> None:
 
 
 @cache
-def _environment() -> jinja2.Environment:
+def environment(*, is_html: bool = True) -> jinja2.Environment:
+    """The templates of this package; in a page every fact is text, in a plain text it stands as it is."""
     found = jinja2.Environment(
         loader=jinja2.PackageLoader("salesops.engine"),
-        autoescape=True,
+        autoescape=is_html,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from bs4 import BeautifulSoup
 from bs4.element import Tag
 
-from salesops.report import captions
+from salesops.report import captions, page, tables
 
-MOST_SENTENCES, MOST_TILES, MOST_FINDINGS, MOST_ROWS = 6, 6, 5, 12
+MOST_TILES, MOST_FINDINGS = 6, 5
 _METHODS = re.compile(  # in words that no account or person goes by
     r"\b(?:bootstrap\w*|Kaplan-Meier|Aalen-Johansen|Wilson(?:'s| score| interval)|Benjamini|Bayes\w*|Poisson|p-values?"
     r"|(?:beta-|negative )?binomial|logistic|logit|regressions?|posterior|prior distribution|likelihood ratio"
@@ -25,8 +25,8 @@ _SPEAKING = (
 
 def _sentences(read: BeautifulSoup, _: Mapping) -> Iterator[str]:
     n = len(read.select(".so-headline li"))
-    if n > MOST_SENTENCES:
-        yield f"{n} sentences at the head; {MOST_SENTENCES} are allowed"
+    if n > page.MAX_HEADLINES:
+        yield f"{n} sentences at the head; {page.MAX_HEADLINES} are allowed"
 
 
 def _tiles(read: BeautifulSoup, _: Mapping) -> Iterator[str]:
@@ -77,9 +77,9 @@ def _titles(read: BeautifulSoup, content: Mapping) -> Iterator[str]:
 def _rows(read: BeautifulSoup, _: Mapping) -> Iterator[str]:
     for table in read.select("main table"):
         n = len(table.select("tbody tr"))
-        if n > MOST_ROWS and table.find_parent("details") is None and not _in_appendix(table):
+        if n > tables.MAX_ROWS and table.find_parent("details") is None and not _in_appendix(table):
             name = table.caption.text.strip() if table.caption else ""
-            yield f"table '{name[:70]}' has {n} rows in a finding; {MOST_ROWS} are allowed"
+            yield f"table '{name[:70]}' has {n} rows in a finding; {tables.MAX_ROWS} are allowed"
 
 
 def _folded(read: BeautifulSoup, _: Mapping) -> Iterator[str]:
