@@ -272,6 +272,21 @@ def test_for_each_says_what_no_report_holds(root):
         plan.load(plan.jobs(request), "segmnt", told.append)
 
 
+def test_a_column_to_split_by_that_does_not_exist_runs_nothing(root, tmp_path):
+    with pytest.raises(ParameterError, match=r"no column \['segmnt'\] \(-p\)\. Did you mean 'segment'\? Columns of up"):
+        made(root, tmp_path / "out", "alpha", set_=("by=segmnt",))
+    assert not [*tmp_path.rglob("*.html")]
+
+
+def test_a_column_a_notebook_makes_is_named_in_the_help_of_by(tmp_path):
+    said = 'by: str = "segment"  # column; also size_band, team\n'
+    engine_toys.notebook(tmp_path / "notebooks" / "toy.ipynb", said + 'source: str = "sample"  # where from')
+    for column in ("size_band", "team", "segment"):
+        plan.load(plan.jobs(plan.Request(root=tmp_path, assignments=(f"by={column}",))), None, print)
+    with pytest.raises(ParameterError, match=r"\['column'\]"):
+        plan.load(plan.jobs(plan.Request(root=tmp_path, assignments=("by=column",))), None, print)
+
+
 def test_an_empty_population_is_nothing_to_report(root, tmp_path):
     code, told = made(root, tmp_path, "alpha", set_=("where=amount > 1e9", "mode=crash"))
     assert (code, told) == (0, f"alpha: empty, {tmp_path / DAY / 'alpha'}.html")

@@ -1,13 +1,11 @@
 """Nothing from the data is ever more than text, nothing secret is ever shown, nothing is written outside its folder."""
 
 import ast
-import base64
 import csv
 import io
 import json
 import re
 import shutil
-import urllib.parse
 import zlib
 from email import message_from_bytes
 from email.policy import default
@@ -19,6 +17,7 @@ import openpyxl
 import pytest
 import yaml
 from bs4 import BeautifulSoup
+from hostile import EVIL, downloads, inert
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -44,12 +43,6 @@ from salesops.engine.parameters import read_file
 CHROMIUM = next(
     (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
 )
-EVIL = [
-    "<script>window.hacked=1</script>", '"><img src=x onerror="window.hacked=1">', "</style></script><svg onload=window.hacked=1>",
-    "javascript:window.hacked=1", "<!--", "]]>", "&lt;b&gt;", "a'b\"c`d", "'; DROP TABLE deals; --", "{{7*7}}", "${7*7}", "$x_1$",
-    "%s%n", '=HYPERLINK("http://evil.example","x")', "+1+1", "-2+3", "@SUM(A1)", "\t=1+1", "../../../../etc/passwd",
-    "/etc/passwd", "C:\\x", ".", "..", "con", "-rf", "😀🦊", "\u202egnp.exe", "שלום", "line\nbreak", "x" * 1_000_000,
-]  # fmt: skip
 TEXTS = (
     "name",
     "segment",
@@ -133,19 +126,6 @@ def shown(text: str) -> str:
     return " ".join(text[:400].split())
 
 
-def inert(html: str) -> BeautifulSoup:
-    """The parsed document, in which nothing from the data has become a tag or an attribute that acts."""
-    found = BeautifulSoup(html, "html.parser")
-    acting = [tag.name for tag in found.find_all(True) if any(name.startswith("on") for name in tag.attrs)]
-    assert acting == [] and found.find_all("img", src="x") == []
-    assert [tag for tag in found.find_all("script") if "hacked" in tag.get_text()] == []
-    addresses = [
-        tag.get("href", "") or tag.get("src", "") for tag in found.find_all(["a", "img", "iframe", "link", "object"])
-    ]
-    assert [each for each in addresses if each.strip().lower().startswith(("javascript:", "vbscript:"))] == []
-    return found
-
-
 def test_every_page_shows_hostile_texts_as_texts(hostile):
     page = inert((hostile / "toy.html").read_text(encoding="utf-8"))
     text = " ".join(page.get_text().split())
@@ -168,16 +148,6 @@ def test_the_notebook_holds_texts_alone(hostile):
     (given,) = [cell.source for cell in book.cells if "injected-parameters" in cell.metadata.get("tags", [])]
     values = {node.targets[0].id: node.value for node in ast.parse(given).body if isinstance(node, ast.Assign)}
     assert ast.literal_eval(values["title"]) == TITLE  # one text, whatever stands in it
-
-
-def downloads(page: BeautifulSoup) -> list[str]:
-    """The CSV files a page carries."""
-    found = []
-    for link in page.select("a[download]"):
-        head, _, data = link["href"].partition(",")
-        raw = base64.b64decode(data) if head.endswith("base64") else urllib.parse.unquote_to_bytes(data)
-        found.append(raw.decode("utf-8-sig"))
-    return found
 
 
 def test_csv_files_hold_no_formula(hostile):

@@ -111,13 +111,21 @@ def of(fault: BaseException) -> str:
     ('out of memory', 'page', 'notebook code')
     >>> of(DataError("deals.csv: is empty.")), of(PermissionError(errno.EACCES, "denied"))
     ('data', 'input/output')
+    >>> for number in (errno.ENOSPC, errno.EACCES):
+    ...     try:
+    ...         raise SalesopsError("reports: could not be brought up to date.") from OSError(number, "refused")
+    ...     except SalesopsError as fault:
+    ...         of(fault)
+    'disk full'
+    'input/output'
     """
-    below = _below(fault) if isinstance(fault, DataError) else []
+    below = [*_below(fault)] if isinstance(fault, SalesopsError) else []
     for inner in (fault, *below):
         short = _shortage(_names(type(inner)), _number(inner, str(inner)))
         if short:
             return short
-    if is_passing(fault):
+    is_of_files = type(fault) is SalesopsError and any(isinstance(inner, OSError) for inner in below)
+    if is_of_files or is_passing(fault):
         return "input/output"
     for kind, cause in _KINDS.items():
         if isinstance(fault, kind):

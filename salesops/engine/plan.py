@@ -18,6 +18,7 @@ from salesops.engine.parameters import Value
 from salesops.periods import Period
 
 PACK = Path("parameters") / "quarterly.yaml"
+_GROUPS = 50  # values of a column that splits deals into groups worth a look
 PRIVATE = ("owner_id", "team")  # whose reports lie in a folder of their own
 
 
@@ -191,11 +192,29 @@ def _loaded(job: Job, companies: dict[str, Any], read: Callable[..., Any]) -> Lo
     if key not in companies:
         companies[key] = read(**wanted)
     company = companies[key]
+    _require_column(job, company)
     period = company.period(values["period"]) if "period" in values else None
     if "as_of" in values and values["as_of"] is None:
         dated = job.values | {"as_of": Value(company.as_of, "the latest recorded event")}
         return Loaded(job._replace(values=dated), company, period)
     return Loaded(job, company, period)
+
+
+def _require_column(job: Job, company: Any) -> None:
+    """Refuse to split by what the deals do not have, nor the notebook makes: after "also" in the help of `by`."""
+    if "by" not in job.values or company.opportunities.empty:
+        return
+    by, deals = job.values["by"], company.opportunities
+    made = schema.read(job.notebook)["by"].help.partition("also ")[2].replace(",", " ").split()
+    asked = by.value if isinstance(by.value, (list, tuple)) else [by.value]
+    unknown = [name for name in asked if name not in [*deals.columns, *made]]
+    if unknown:
+        splits = [name for name in deals.columns if deals[name].dtype == "str" and deals[name].nunique() <= _GROUPS]
+        hint = did_you_mean(str(unknown[0]), [*deals.columns, *made])
+        raise ParameterError(
+            f"{job.name}: by: opportunities have no column {unknown} ({by.origin}).{hint} "
+            f"Columns of up to {_GROUPS} values: {', '.join([*splits, *made])}."
+        )
 
 
 def _ties(source: str) -> bool | None:
