@@ -574,7 +574,7 @@ def assert_reconciles(table, by=None):
         assert (sums == value[is_end].groupby(rows["group"]).sum()).all()
 
 
-@pytest.mark.parametrize("histories", [200, pytest.param(10_000, marks=pytest.mark.full)])
+@pytest.mark.parametrize("histories", [60, pytest.param(10_000, marks=pytest.mark.full)])
 def test_the_waterfall_reconciles_and_is_that_of_a_loop_over_deals(histories):
     counted = []
 

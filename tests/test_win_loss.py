@@ -167,10 +167,11 @@ def test_a_group_is_compared_with_all_the_others():
     assert table["p_value"].tolist() == pytest.approx([3 * alone[0], 2 * alone[1], max(2 * alone[1], alone[2])])
 
 
-def test_equal_groups_are_seldom_named():
-    """Four equal groups, 2,000 companies: at most 10 % (the family's rate) of reports name anyone."""
+@pytest.mark.parametrize("companies", [400, pytest.param(2000, marks=pytest.mark.full)])
+def test_equal_groups_are_seldom_named(companies):
+    """Four equal groups: at most 10 % (the family's rate) of reports name anyone."""
     rng = np.random.default_rng(1)
-    won = rng.binomial(90, 0.25, (2000, 4))
+    won = rng.binomial(90, 0.25, (companies, 4))
     tables = [
         win_loss.group_differences(pd.DataFrame({"g": list("abcd"), "n": 90, "won_count": row}), "g") for row in won
     ]

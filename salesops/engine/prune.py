@@ -89,6 +89,8 @@ def prune(out: Path, keep: Keep, say: Callable[[str], None], *, is_sure: bool, p
             say(f"{at}\t{len(each.files)} files\t{size(each.size)}")
         if is_sure and (going or _hollow(home) or _idle(home)):
             _removed(out, home, keep, pack)
+        elif is_sure:
+            publish.sweep(home)
     say(told(len(found), sum(each.size for each in found), is_sure=is_sure, all_files=keep.all_files))
     return 0
 

@@ -41,6 +41,11 @@ def staging(out: Path) -> Iterator[Path]:
         yield folder
 
 
+def sweep(out: Path) -> None:
+    """Remove what killed runs left of theirs beside the published folders."""
+    locks.sweep(out, _PREFIX)
+
+
 def into_place(staged: Path, folder: Path, report: str, *, pack: File | None = None) -> None:
     """Put a report's files and the folder's index into place in one step; what an earlier failure left goes.
 
