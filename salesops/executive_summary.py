@@ -283,8 +283,8 @@ def shares_sentence(documents: Iterable[Document]) -> str:
     >>> print(shares_sentence(told))
     Shares of deals won differ by the deals they are of: 22 % of the qualified deals closed in 2026Q3 (Win/loss); \
 28 % of the qualified deals closed in 2025 (Rep performance).
-    >>> shares_sentence(told[:1])
-    ''
+    >>> shares_sentence(told[:1]), shares_sentence([told[0], told[1] | {"tiles": []}])
+    ('', '')
     """
     documents, said = list(documents), {}
     named = titles(documents)

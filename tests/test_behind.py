@@ -55,6 +55,7 @@ def test_a_change_and_a_figure_without_value_or_list_lead_nowhere():
     assert found("We won 25 % of 400 deals.", rate(compared_with="prior_period")) is None
     assert found("We won — of 400 deals.", rate(value=None)) is None
     assert behind.headline_deals(["We won 25 % of 400 deals."], [rate()], {}) == {}
+    assert found("400 deals closed.", rate(unit="count", value=400, low=None, high=None)) is None  # one thing twice
 
 
 def test_figures_of_one_list_lead_to_it():

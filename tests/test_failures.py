@@ -498,3 +498,39 @@ def test_our_own_process_group_is_never_killed():
     assert os.getpgid(watch.process.pid) == os.getpgid(0)
     watch.end("stopped")
     assert watch.process.wait() == -9
+
+
+def loaded(root: Path) -> plan.Loaded:
+    """The job of a report with its small company."""
+    return plan.load(plan.jobs(plan.Request(root=root, reports=("alpha",))), None, print)[0]
+
+
+def test_a_stop_that_comes_before_publication_publishes_nothing(root, tmp_path, monkeypatch):
+    guard = Guard()
+    monkeypatch.setattr(execute, "execute", engine_toys.without_kernel)
+    monkeypatch.setattr(run.exports, "write", lambda *_, **__: guard.stop() or [])
+    with publish.staging(tmp_path) as staged, pytest.raises(limits.StoppedError):
+        run.make(loaded(root), staged / "0", tmp_path, place=tmp_path, terms=run.Terms(guard=guard))
+    assert not [*tmp_path.rglob("*.html")]
+
+
+def test_what_a_stop_brought_about_is_no_failure(root, tmp_path, monkeypatch):
+    guard = Guard()
+
+    def cut_off(notebook, values, **_):
+        guard.stop()
+        return engine_toys.without_kernel(notebook, values)._replace(failure=execute.Failure("OSError", "cut off"))
+
+    monkeypatch.setattr(execute, "execute", cut_off)
+    with publish.staging(tmp_path) as staged, pytest.raises(limits.StoppedError):
+        run.make(loaded(root), staged / "0", tmp_path, place=tmp_path, terms=run.Terms(guard=guard))
+    assert not [*tmp_path.rglob("*.failed.html")]
+
+
+def test_a_person_is_named_nowhere_in_a_failure():
+    named = execute.Failure("KeyError", "no Ann", heading="What Ann won", traceback="deals of Ann", cause="data")
+    company = crm.load("sample")
+    company.unnamed = lambda text: text.replace("Ann", "R-01")
+    found = failures.unnamed(named, company)
+    assert (found.message, found.heading, found.traceback) == ("no R-01", "What R-01 won", "deals of R-01")
+    assert found.cause == "data"
