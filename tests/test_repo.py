@@ -19,7 +19,7 @@ from rattler import BuildString, MatchSpec, PackageRecord
 PACKAGE = ROOT / "salesops"
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 QUESTIONS = [path.stem for path in NOTEBOOKS]
-CONDA_NAMES = {"duckdb": "python-duckdb", "matplotlib": "matplotlib-base"}
+CONDA_NAMES = {"duckdb": "python-duckdb", "matplotlib": "matplotlib-base", "ibis-framework": "ibis-postgres"}
 
 # What each layer may import of salesops; a question may import pipeline, stats, periods, checks and words only.
 FOUNDATION = {"checks", "periods", "words"}

@@ -1,7 +1,7 @@
 """One door for every database: a DuckDB or SQLite file, or what an environment variable names.
 
-Whatever the tables come from, DuckDB runs the SELECTs, on one thread so that rows and sums
-come in the same order every time, shut off from files, networks and Python's variables.
+Over files DuckDB runs the SELECTs, on one thread so that rows and sums come in the same order
+every time, shut off from files, networks and Python's variables; warehouses run their own.
 The address of a database may hold a password: it is read here and is in no message.
 """
 
@@ -11,7 +11,7 @@ import re
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,12 +20,14 @@ import pandas as pd
 import pyarrow as pa
 
 from salesops import checks
-from salesops.crm import model, raw
+from salesops.crm import model, raw, warehouses
 from salesops.crm.policy import ENVIRONMENT
 from salesops.crm.source import FILE, Source
 
-ENGINES = ("duckdb", "sqlite")
+ENGINES = ("duckdb", "sqlite")  # read by DuckDB, embedded
 SELECT_SECONDS = 600
+# Tables of things, whose other columns are kept as x_; of tables of events a warehouse sends the canonical ones alone.
+_WITH_OWN = ("opportunities", "accounts", "leads", "reps")
 _SQLITE = b"SQLite format 3\0"
 _DUCKDB = b"DUCK"  # after eight bytes of checksum
 
@@ -37,6 +39,14 @@ class Database(NamedTuple):
     label: str
 
 
+class Door(NamedTuple):
+    """An open database: what messages call it, its tables, and the rows of one, or of a SELECT, for a table of ours."""
+
+    label: str
+    tables: list[str]
+    rows: Callable[[str, str, str], pd.DataFrame]
+
+
 def read_tables(source: Source) -> dict[str, raw.Raw]:
     """The raw tables of a source that is a database: those source.yaml names, and those with canonical names.
 
@@ -45,25 +55,44 @@ def read_tables(source: Source) -> dict[str, raw.Raw]:
     DataError
         The database cannot be opened, or holds no opportunities.
     ParameterError
-        The environment variable that holds its address is not set.
+        The environment variable that holds its address is not set, or its driver is not installed.
     """
-    database = _located(source)
-    texts = " ".join([*model.TABLES, *(text for text in source.tables.values() if text)])
-    with _connected(database, words(texts)) as connection:
-        names = {name.casefold(): name for (name,) in connection.sql(_TABLES).fetchall()}
+    with opened(source) as door:
+        names = {name.casefold(): name for name in door.tables}
         wanted = {table: names.get(table) for table in model.TABLES} | dict(source.tables)
         if not wanted.get("opportunities"):
             shown = sorted(names.values())
             hint = checks.did_you_mean("opportunities", shown)
             raise checks.DataError(
-                f"{database.label}: no table opportunities; found {shown[:8]}.{hint} Name the table that "
+                f"{door.label}: no table opportunities; found {shown[:8]}.{hint} Name the table that "
                 f"holds the deals, or a SELECT, in {FILE} under tables."
             )
-        return {
-            table: _read(connection, text, database.label, sorted(names.values()))
-            for table, text in wanted.items()
-            if text
-        }
+        return {table: _read(door, table, text) for table, text in wanted.items() if text}
+
+
+@contextmanager
+def opened(source: Source) -> Iterator[Door]:
+    """The database of a source, for reading alone.
+
+    Raises
+    ------
+    DataError, ParameterError
+        As `read_tables`.
+    """
+    named = source.database or ""
+    if not named.startswith(ENVIRONMENT):
+        path = source.folder / named
+        if not path.is_file():
+            raise checks.DataError(f"{named}: no such file beside {FILE}. Name a database file under database.")
+        with _file(Database(path, named), source) as door:
+            yield door
+        return
+    variable = named.removeprefix(ENVIRONMENT)
+    address = os.environ.get(variable, "")
+    if not address:
+        raise checks.ParameterError(f"{variable}: not set. {FILE} reads the database's address from it; export it.")
+    with _addressed(address, variable, source) as door:
+        yield door
 
 
 def is_select(text: str) -> bool:
@@ -120,38 +149,66 @@ def selected(connection: duckdb.DuckDBPyConnection, query: str, *, file: str, ta
 _TABLES = "SELECT table_name FROM information_schema.tables ORDER BY table_schema = 'main', table_name"
 
 
-def _read(connection: duckdb.DuckDBPyConnection, text: str, label: str, tables: list[str]) -> raw.Raw:
+def _read(door: Door, table: str, text: str) -> raw.Raw:
     """A table, or the rows of a SELECT, hashed by content: a database's file changes when nothing in a table does."""
-    file = f"SELECT over {label}" if is_select(text) else f"{label}:{text}"
-    if not is_select(text) and text not in tables:
-        raise checks.DataError(f"{file}: no such table; found {tables[:8]}.{checks.did_you_mean(text, tables)}")
-    query = text if is_select(text) else f"SELECT * FROM {_quoted(text)}"
-    frame = selected(connection, query, file=file, tables=tables)
+    file = f"SELECT over {door.label}" if is_select(text) else f"{door.label}:{text}"
+    names = {name.casefold(): name for name in door.tables}
+    found = text if is_select(text) or text in door.tables else names.get(text.casefold())
+    if found is None:
+        shown = sorted(names.values())
+        raise checks.DataError(f"{file}: no such table; found {shown[:8]}.{checks.did_you_mean(text, shown)}")
+    frame = door.rows(table, found, file)
     digest = hashlib.sha256(",".join(frame.columns).encode())
     digest.update(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes())
     return raw.Raw(frame, file, digest.hexdigest())
 
 
-def _located(source: Source) -> Database:
-    """The database's file, from its name in the folder or from the environment."""
-    named = source.database or ""
-    if not named.startswith(ENVIRONMENT):
-        path = source.folder / named
-        if not path.is_file():
-            raise checks.DataError(f"{named}: no such file beside {FILE}. Name a database file under database.")
-        return Database(path, named)
-    variable = named.removeprefix(ENVIRONMENT)
-    address = os.environ.get(variable, "")
-    if not address:
-        raise checks.ParameterError(f"{variable}: not set. {FILE} reads the database's address from it; export it.")
+def _addressed(address: str, variable: str, source: Source) -> AbstractContextManager[Door]:
+    """The database at an address: a file for DuckDB, or a warehouse."""
     engine, mark, place = address.partition("://")
+    if mark and engine in warehouses.ENGINES:
+        return _warehouse(address, variable, source)
     if not mark or engine not in ENGINES:
         kind = re.sub(r"\W.*", "", engine) if mark else "another"
         raise checks.DataError(
-            f"{variable}: names a database of kind '{kind}', whose driver is not installed with salesops; it reads "
-            f"{' and '.join(ENGINES)}, e.g. duckdb:///sales.duckdb. Copy the tables into such a file, or export them."
+            f"{variable}: names a database of kind '{kind}', which salesops does not read; it reads "
+            f"{', '.join([*ENGINES, *warehouses.ENGINES])}, e.g. duckdb:///sales.duckdb. Copy the tables into such a "
+            "one, or export them."
         )
-    return Database(source.folder / place.removeprefix("/"), variable)
+    return _file(Database(source.folder / place.removeprefix("/"), variable), source)
+
+
+@contextmanager
+def _warehouse(address: str, variable: str, source: Source) -> Iterator[Door]:
+    with warehouses.opened(address, label=variable, seconds=SELECT_SECONDS) as warehouse:
+
+        def rows(table: str, text: str, file: str) -> pd.DataFrame:
+            ours = {name: name for name in model.columns(table)} | dict(source.columns.get(table, {}))
+            with _limited(warehouse.interrupt):
+                read = warehouses.rows(
+                    warehouse,
+                    text,
+                    is_select=is_select(text),
+                    wanted=list(ours.values()),
+                    keys=[ours[key] for key in model.keys(table)],
+                    keeps_all=is_select(text) or table in _WITH_OWN,
+                )
+            return raw.of_arrow(read, file=file)
+
+        yield Door(variable, list(warehouse.tables), rows)
+
+
+@contextmanager
+def _file(database: Database, source: Source) -> Iterator[Door]:
+    texts = " ".join([*model.TABLES, *(text for text in source.tables.values() if text)])
+    with _connected(database, words(texts)) as connection:
+        tables = [name for (name,) in connection.sql(_TABLES).fetchall()]
+
+        def rows(_: str, text: str, file: str) -> pd.DataFrame:
+            query = text if is_select(text) else f"SELECT * FROM {_quoted(text)}"
+            return selected(connection, query, file=file, tables=sorted(tables))
+
+        yield Door(database.label, tables, rows)
 
 
 @contextmanager
