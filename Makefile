@@ -17,7 +17,7 @@ lab: $(READY)  ## JupyterLab on the notebooks
 	$(BIN)/jupyter lab notebooks
 
 bench: $(READY)  ## full counts, one thread a process: make bench NAME=coverage; without NAME all of them and the tests marked full
-	export OMP_NUM_THREADS=1; for script in benchmarks/$(or $(NAME),*).py; do $(BIN)/python $$script || exit 1; done
+	export OMP_NUM_THREADS=1 SALESOPS_CACHE=off; for script in benchmarks/$(or $(NAME),*).py; do $(BIN)/python $$script || exit 1; done
 	$(if $(NAME),,$(BIN)/python -m pytest -m full)
 
 strip: $(READY)  ## notebooks as they are committed

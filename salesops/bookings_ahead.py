@@ -6,7 +6,7 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
-from salesops import checks, words
+from salesops import checks, kept, words
 from salesops.periods import Calendar, Period, quarters_between
 from salesops.pipeline import won_in
 from salesops.time_series import hierarchical, time_series
@@ -84,6 +84,7 @@ def bookings_by_group(
     return table.sort_values([*by, "period_start"], kind="stable", ignore_index=True)[columns]
 
 
+@kept.by_content("forecasts")
 def group_forecasts(
     history: pd.DataFrame, *, by: Sequence[str], horizon: int = QUARTERS, calendar: Calendar = _CALENDAR
 ) -> pd.DataFrame:

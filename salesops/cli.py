@@ -27,6 +27,7 @@ examples:
   salesops status                                how the last runs ended, and what is overdue
   salesops reproduce reports/2026-09-30/win_loss.run.json    the same figures again, or which differ
   salesops prune --keep 12                       what may go; with --yes it goes
+  salesops cache --clear                         forget what was kept to be faster
 
 exit codes: 0 published, or nothing to report; 1 a report failed; 2 bad parameters; 3 bad data
 """
@@ -93,6 +94,12 @@ def _add_run(commands: argparse._SubParsersAction) -> None:
         "2026-09-28T06:00; or now",
     )  # fmt: skip
     run.add_argument("--force", action="store_true", help="also run a report of which nothing has changed")
+    run.add_argument(
+        "--no-cache", action="store_true", help="neither read nor keep what `salesops cache` shows; "
+        "the figures are the same",
+    )  # fmt: skip
+    run.add_argument("--json", action="store_true", help="also one line of JSON a report, on the standard output")
+    run.add_argument("--for-schedule", default="", help=argparse.SUPPRESS)  # what a worker is told of the run it is of
 
 
 def _add_records(commands: argparse._SubParsersAction) -> None:
@@ -111,6 +118,10 @@ def _add_records(commands: argparse._SubParsersAction) -> None:
     prune.add_argument("--keep-days", type=int, metavar="N", help="keep N days before the newest date published")
     prune.add_argument("--all-files", action="store_true", help="also figures files, which later reports compare with")
     prune.add_argument("--yes", action="store_true", help="remove them")
+    cache = _command(commands, "cache", _cache, "show what is kept on this machine to be faster next time")
+    cache.add_argument(
+        "--clear", nargs="?", const="", metavar="KIND", help="remove it, or what is kept of one kind, e.g. exports"
+    )
     for command in (status, prune):
         command.add_argument("--out", type=Path, metavar="DIR", help="folder of dated folders; default: reports")
 
@@ -148,6 +159,14 @@ def _add_what(run: argparse.ArgumentParser) -> None:
         "--for-each", metavar="COLUMN",
         help="one report for each value of a column of the opportunities, or team; COLUMN=A,B for some values; "
         "for owner_id and team each in a folder that names nobody else",
+    )  # fmt: skip
+    run.add_argument(
+        "--part", default="", metavar="INDEX/OF", help="with --for-each: only the parts whose number, from 0 and "
+        "modulo OF, is INDEX",
+    )  # fmt: skip
+    run.add_argument(
+        "--executor", default="local", metavar="WHERE", help="make the reports here (local; the default), or on the "
+        "workers of a Dask cluster: dask://HOST:PORT",
     )  # fmt: skip
     _add_limits(run)
     _add_exports(run)
@@ -201,11 +220,22 @@ def _command(commands: argparse._SubParsersAction, name: str, function: object, 
 def _run(options: argparse.Namespace) -> int:
     from salesops.engine import run
 
+    if options.no_cache:
+        os.environ["SALESOPS_CACHE"] = "off"  # for the kernels too
     if options.schedule or options.due:
         from salesops.engine import scheduled
 
         options = scheduled.options(options, _parser(), _say)
-    return run.run(_request(options), _say, progress=sys.stderr.isatty())
+    return run.run(_request(options), _say, progress=sys.stderr.isatty(), tell=_tell if options.json else None)
+
+
+def _tell(told: dict[str, object]) -> None:
+    """One line of JSON, for the program that started us."""
+    import json
+
+    from salesops.engine import scrub
+
+    print(scrub.without_secrets(json.dumps(told, ensure_ascii=False)), flush=True)
 
 
 def _schedule(options: argparse.Namespace) -> int:
@@ -250,7 +280,9 @@ def _request(options: argparse.Namespace) -> "plan.Request":
         retries=options.retries,
         limits=Limits(options.timeout, options.cell_timeout, options.memory),
         max_age=options.max_age,
-        schedule=options.schedule or "",
+        schedule=options.schedule or getattr(options, "for_schedule", ""),
+        executor=options.executor,
+        part=options.part,
     )
 
 
@@ -277,6 +309,19 @@ def _prune(options: argparse.Namespace) -> int:
     keep = prune.Keep(options.keep, options.keep_days, options.all_files)
     out, pack = options.out or options.root / "reports", plan.pack(options.root)
     return prune.prune(out, keep, _say, is_sure=options.yes, pack=pack)
+
+
+def _cache(options: argparse.Namespace) -> int:
+    from salesops import kept
+
+    root = kept.folder()
+    if root is None:
+        print(f"Nothing is kept: {kept.FOLDER}={kept.OFF}.", flush=True)
+    elif options.clear is None:
+        print(kept.table(root), flush=True)
+    else:
+        _say(kept.cleared(root, options.clear or None))
+    return 0
 
 
 def _list(options: argparse.Namespace) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from salesops import checks, words
+from salesops import checks, kept, words
 from salesops.forecast_cases import Case
 from salesops.periods import quarter_labels
 from salesops.stats import accuracy, bootstrap, multiplicity, proportions
@@ -21,6 +21,7 @@ _COLUMNS = (
 )  # fmt: skip
 
 
+@kept.by_content("backtests")
 def backtest(
     cases: Sequence[Case],
     methods: Mapping[str, Method],

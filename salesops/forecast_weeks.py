@@ -6,7 +6,7 @@ from datetime import timedelta
 import numpy as np
 import pandas as pd
 
-from salesops import words
+from salesops import kept, words
 from salesops.forecast_backtest import case_seed
 from salesops.forecast_cases import WEEKS, Case
 from salesops.periods import Calendar, Period, previous, quarter
@@ -38,6 +38,7 @@ def quarter_shown(window: Period, as_of, calendar: Calendar) -> Period:
     return own if is_older else running
 
 
+@kept.by_content("backtests")
 def week_by_week(
     cases: Sequence[Case], method: Method, *, target: float | None = None, now: pd.DataFrame | None = None
 ) -> pd.DataFrame:

@@ -135,7 +135,9 @@ def functions() -> list[Callable]:
         member
         for module in modules
         for name, member in vars(module).items()
-        if inspect.isfunction(member) and member.__module__ == module.__name__ and not name.startswith("_")
+        if inspect.isfunction(inspect.unwrap(member))
+        and member.__module__ == module.__name__
+        and not name.startswith("_")
     ]
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from salesops import checks, win_chances, words
+from salesops import checks, kept, win_chances, words
 from salesops.forecast_cases import Case
 from salesops.stats import bootstrap, means, scores
 
@@ -36,6 +36,7 @@ def target_calls(tested: pd.DataFrame, *, model: str) -> pd.DataFrame:
     return pd.DataFrame(told | {"is_true": mine["is_above_target"].astype(bool)}).reset_index(drop=True)
 
 
+@kept.by_content("backtests")
 def deal_calls(cases: Sequence[Case], later: Case) -> pd.DataFrame:
     """The chance that each deal open on past evenings was given of being won by the quarter's end, and what came.
 

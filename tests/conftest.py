@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared" / "data"
 
 os.environ["SALESOPS_NOTES"] = os.devnull  # what people wrote about the sample is no part of it
+os.environ["SALESOPS_CACHE"] = "off"  # but in the tests of the cache itself
 settings.register_profile("house", deadline=None)  # the machine may be busy
 settings.load_profile("house")
 

@@ -22,12 +22,13 @@ QUESTIONS = [path.stem for path in NOTEBOOKS]
 CONDA_NAMES = {"duckdb": "python-duckdb", "matplotlib": "matplotlib-base", "ibis-framework": "ibis-postgres"}
 
 # What each layer may import of salesops; a question may import pipeline, stats, periods, checks and words only.
-FOUNDATION = {"checks", "periods", "words"}
+FOUNDATION = {"checks", "kept", "periods", "words"}
 CALLED = FOUNDATION | {"forecast_cases", "reference_forecasts", "stats"}
 WIN_MODEL = FOUNDATION | {"pipeline", "landmark", "candidates", "leaks", "stats"}
 A_QUESTION = FOUNDATION | {"pipeline", "journey", "deal_rules", "time_series", "stats"}
 MAY_IMPORT = dict.fromkeys(QUESTIONS, A_QUESTION) | {
     "checks": set(),
+    "kept": {"checks"},
     "words": set(),
     "periods": {"checks"},
     "metrics": {"checks"},

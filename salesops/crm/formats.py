@@ -4,14 +4,15 @@ import hashlib
 import io
 import zipfile
 import zlib
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
-from salesops import checks
-from salesops.crm import delimited, excel, raw
+from salesops import checks, kept
+from salesops.crm import delimited, excel, footers, raw
 
 SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".xlsx", ".parquet")
 KINDS = "CSV, TSV, Excel (.xlsx) or Parquet"
@@ -20,6 +21,10 @@ KINDS = "CSV, TSV, Excel (.xlsx) or Parquet"
 LARGEST_UNPACKED = 1 << 28
 LARGEST_RATIO = 200
 _STEP = 1 << 22
+# What text with columns turns out to hold is kept as Parquet, so that the same export is taken apart once.
+KEPT = "exports"
+SMALLEST_KEPT = 1 << 20  # bytes; below that it is read as fast as it is found
+_CODE = tuple(map(Path, (__file__, *(each.__file__ for each in (checks, delimited, excel, footers, raw)))))
 _BLANK = b" \t\r\n\xef\xbb\xbf"
 
 
@@ -61,12 +66,19 @@ def read_file(path: Path, *, name: str, sheet: str | None = None) -> raw.Raw:
     except OSError as error:
         raise checks.DataError(f"{name}: cannot be opened ({error.strerror}). Check who may read it.") from error
     digest = hashlib.sha256(content).hexdigest()
+    depends = {"sha256": digest, "suffix": suffix, "name": name, "sheet": sheet}
+    is_kept = suffix != ".parquet" and len(content) >= SMALLEST_KEPT
+    make = partial(_read, content, suffix, name, sheet)
+    frame, notes = kept.found_or_made(KEPT, depends, make, code=_CODE) if is_kept else make()
+    return raw.Raw(frame, f"{name}:{sheet}" if sheet else name, digest, tuple(notes))
+
+
+def _read(content: bytes, suffix: str, name: str, sheet: str | None) -> tuple[pd.DataFrame, list[str]]:
     if suffix.endswith(".gz"):
         content = _unpacked(content, name)
     if not content[:_STEP].strip(_BLANK) and not content.strip(_BLANK):
         raise checks.DataError(f"{name}: is empty, without even a header. Export it again.")
-    frame, notes = _frame(content, suffix.removesuffix(".gz"), name, sheet)
-    return raw.Raw(frame, f"{name}:{sheet}" if sheet else name, digest, tuple(notes))
+    return _frame(content, suffix.removesuffix(".gz"), name, sheet)
 
 
 def _frame(content: bytes, suffix: str, name: str, sheet: str | None) -> tuple[pd.DataFrame, list[str]]:

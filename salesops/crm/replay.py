@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from salesops import checks, periods, words
+from salesops import checks, kept, periods, words
 from salesops.crm import coercion, model, outcomes, rules
 from salesops.crm.rules import Tables, local_day
 from salesops.crm.source import Source
@@ -146,6 +146,7 @@ class Stood(NamedTuple):
     is_partial: bool
 
 
+@kept.by_content("snapshots")
 def as_they_stood(tables: Tables, day: date, source: Source, calendar: periods.Calendar) -> Stood:
     """Every table as it stood at the end of an earlier day."""
     end = day_end(day, source.time_zone)

@@ -3,9 +3,9 @@
 import hashlib
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import pandas as pd
 
@@ -19,6 +19,7 @@ from salesops.periods import Period
 
 PACK = Path("parameters") / "quarterly.yaml"
 _GROUPS = 50  # values of a column that splits deals into groups worth a look
+Found = TypeVar("Found")
 PRIVATE = ("owner_id", "team")  # whose reports lie in a folder of their own
 
 
@@ -38,6 +39,8 @@ class Request(NamedTuple):
     max_age: int | None = None  # days that the newest record may be before the day of the reports
     schedule: str = ""  # the schedule it runs for, if any
     force: bool = True  # whether a report is run again whose page would be the same
+    executor: str = "local"  # where reports are made: here, or on the cluster at an address
+    part: str = ""  # which parts of a fan-out, as INDEX/OF; all without
 
 
 class Job(NamedTuple):
@@ -47,6 +50,7 @@ class Job(NamedTuple):
     notebook: Path
     values: dict[str, Value]
     reads_reports: bool = False  # it quotes the other reports of its day, and starts when they are done
+    part: str | None = None  # the value of the column that splits a report, where it is about one
 
     @property
     def source(self) -> str:
@@ -98,8 +102,9 @@ def pack(root: Path) -> parameters.File | None:
 
 
 def load(
-    wanted: list[Job], for_each: str | None, say: Callable[[str], None], *, read: Callable[..., Any] | None = None
-) -> list[Loaded]:
+    wanted: list[Job], for_each: str | None, say: Callable[[str], None], *, read: Callable[..., Any] | None = None,
+    part: str = "",
+) -> list[Loaded]:  # fmt: skip
     """Each job with its company, every distinct source read once.
 
     Parameters
@@ -113,12 +118,16 @@ def load(
         Told what no part holds.
     read
         Reads a source, as `crm.load` does; that without.
+    part
+        Which of the values, as of `chosen`; all without.
 
     Raises
     ------
     ParameterError, DataError
         A source cannot be read, or there is no such column.
     """
+    if part and not for_each:
+        raise ParameterError("--part: goes with --for-each. Say which column splits the reports.")
     companies: dict[str, Any] = {}
     read = read or crm.load
     loaded = [_loaded(job, companies, read) for job in wanted]
@@ -126,8 +135,39 @@ def load(
     loaded = [each._replace(ties=compared[each.job.source]) for each in loaded]
     if for_each:
         parts = [(job, _folder(for_each, job)) for each in loaded for job in _parts(each, for_each, say)]
+        parts = chosen(parts, part) if part else parts
         loaded = [_loaded(job, companies, read)._replace(ties=compared[job.source], folder=at) for job, at in parts]
     return loaded
+
+
+def chosen(parts: Sequence[Found], part: str) -> list[Found]:
+    """The parts of a fan-out whose number, from zero and modulo so many, is the one asked for.
+
+    Parameters
+    ----------
+    parts
+        All of them, in their order.
+    part
+        As ``INDEX/OF``, e.g. what each pod of an indexed Kubernetes Job is to make.
+
+    Raises
+    ------
+    ParameterError
+        It is not written so, or the index is not below the number.
+
+    Examples
+    --------
+    >>> chosen(["APAC", "EMEA", "LATAM", "NA"], "1/3"), chosen(["APAC", "EMEA"], "2/3")
+    (['EMEA'], [])
+    >>> chosen([], "3/3")
+    Traceback (most recent call last):
+        ...
+    salesops.checks.ParameterError: --part: '3/3' is none. Write INDEX/OF with an index from 0, e.g. 0/3 to 2/3.
+    """
+    index, _, count = part.partition("/")
+    if not (re.fullmatch("[0-9]+", index) and re.fullmatch("[0-9]+", count) and int(index) < int(count)):
+        raise ParameterError(f"--part: '{part}' is none. Write INDEX/OF with an index from 0, e.g. 0/3 to 2/3.")
+    return list(parts[int(index) :: int(count)])
 
 
 def require_one_source(loaded: list[Loaded], out: Path) -> None:
@@ -228,9 +268,12 @@ def _parts(each: Loaded, for_each: str, say: Callable[[str], None]) -> list[Job]
         raise ParameterError(f"{job.name}: has no parameter 'where', so --for-each cannot split it.")
     column, _, wanted = for_each.partition("=")
     values = _people(each, column, say) if column in PRIVATE else _values(each, column, say)
+    named = part_names(job.name, values)  # of all values: a part has one name, whichever are wanted
     if wanted:
-        values = [_wanted(text.strip(), values, column) for text in wanted.split(",")]
-    parts = [_part(job, name, column, value) for name, value in part_names(job.name, values).items()]
+        texts = [wanted] if wanted in map(str, values) else wanted.split(",")
+        asked = [_wanted(text.strip(), values, column) for text in texts]
+        named = {name: value for value in asked for name, own in named.items() if own == value}
+    parts = [_part(job, name, column, value) for name, value in named.items()]
     return parts if parts or column in PRIVATE else [job]
 
 
@@ -282,7 +325,7 @@ def _part(job: Job, name: str, column: str, value: Any) -> Job:
     own = f"{column} == {value!r}" if isinstance(value, (str, int, float)) else f"{column} == {str(value)!r}"
     rest = job.values["where"].value
     where = Value(f"({rest}) and {own}" if rest else own, f"{job.values['where'].origin}, --for-each")
-    return job._replace(name=catalog.checked(name), values=job.values | {"where": where})
+    return job._replace(name=catalog.checked(name), values=job.values | {"where": where}, part=str(value))
 
 
 def _distinct(slug: str, value: Any, is_shared: bool) -> str:

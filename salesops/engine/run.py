@@ -26,6 +26,7 @@ from salesops.engine import (
     plan,
     publish,
     record,
+    remote,
     retries,
     shelf,
     unchanged,
@@ -84,6 +85,7 @@ def run(
     *,
     progress: bool = False,
     sleep: Callable[[float], object] | None = None,
+    tell: Callable[[dict[str, object]], None] | None = None,
 ) -> int:
     """Make the requested reports, several at a time; one that fails does not stop the others.
 
@@ -100,6 +102,8 @@ def run(
         Whether to draw progress bars, where one report runs at a time.
     sleep
         Waits so many seconds before another try; the clock without.
+    tell
+        Receives what the log says of each report, its exit code and what was said of it; for other programs.
 
     Returns
     -------
@@ -119,7 +123,7 @@ def run(
         request.force,
     )  # fmt: skip
     try:
-        return _run(request, terms, say, progress)
+        return _run(request, terms, say, progress, tell)
     except Exception as fault:
         if request.schedule or not isinstance(fault, checks.ParameterError):
             failures.keep_before(request, fault)
@@ -130,15 +134,32 @@ def run(
         raise
 
 
-def _run(request: plan.Request, terms: Terms, say: Callable[[str], None], progress: bool) -> int:
+def _run(request: plan.Request, terms: Terms, say: Callable[[str], None], progress: bool, tell: Callable | None) -> int:
     exports.require(request.wanted)
     limits.require(request.limits, jobs=request.jobs, retries=request.retries, max_age=request.max_age)
+    remote.require(request.executor)
     notes.read(request.root / notes.DEFAULT)  # its faults are told before anything runs
     jobs, terms = plan.jobs(request), terms._replace(pack=plan.pack(request.root))
-    loaded = terms.guard.within(lambda: plan.load(jobs, request.for_each, say, read=_reader(terms, say)))
+    read = _reader(terms, say)
+    loaded = terms.guard.within(lambda: plan.load(jobs, request.for_each, say, read=read, part=request.part))
     words.set_locale(loaded[-1].company.locale if loaded else "en")  # of the index; it was read in another thread
     plan.require_one_source(loaded, request.out)
     loaded = sorted(loaded, key=lambda each: each.job.reads_reports)  # these after the others, else as asked
+    if request.executor != remote.LOCAL:
+        made = remote.made(loaded, request, terms.guard, say)
+    else:
+        made = _made_here(loaded, request, terms, say, progress, tell)
+    if all(getattr(one, "has_begun", True) for one in made):
+        failures.clear(request, jobs)
+    if request.for_each:
+        say(summary(made))
+    return exit_code(each.code for each in made)
+
+
+def _made_here(
+    loaded: list[plan.Loaded], request: plan.Request, terms: Terms, say: Callable[[str], None], progress: bool,
+    tell: Callable | None,
+) -> list[Made]:  # fmt: skip
     made = []
     with publish.staging(request.out) as staged, handover.folder() as place:
         loaded = handover.companies(loaded, place)
@@ -146,14 +167,14 @@ def _run(request: plan.Request, terms: Terms, say: Callable[[str], None], progre
         with closing(_each_made(loaded, request, staged, place, terms, progress)) as ends:
             for each, one in zip(loaded, ends, strict=True):
                 made.append(one)
-                say(_told(one, each, request.out / each.folder))
-                _log(request, _entry(one, each, request), say)
+                told, entry = _told(one, each, request.out / each.folder), _entry(one, each, request)
+                say(told)
+                _log(request, entry, say)
+                if tell:
+                    tell(entry | {"exit_code": one.code, "told": told})
         for folder in sorted({each.folder for each in loaded}):
             index.write(request.out / folder, staged, pack=terms.pack)
-    failures.clear(request, jobs)
-    if request.for_each:
-        say(summary(made))
-    return exit_code(each.code for each in made)
+    return made
 
 
 def make(
@@ -208,7 +229,7 @@ def exit_code(codes: Iterable[int]) -> int:
     return min(codes, key=_PRECEDENCE.index, default=0)
 
 
-def summary(made: Iterable[Made]) -> str:
+def summary(made: Iterable[Made | remote.Ended]) -> str:
     """A table of how each part of a fan-out ended.
 
     Examples
