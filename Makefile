@@ -41,7 +41,7 @@ clean:
 $(READY): requirements.lock pyproject.toml
 	@if command -v uv >/dev/null 2>&1; then \
 	  uv venv --quiet --allow-existing --python $(PYTHON) .venv && \
-	  uv pip install --quiet --python $(BIN)/python -r requirements.lock && \
+	  uv pip install --quiet --compile-bytecode --python $(BIN)/python -r requirements.lock && \
 	  uv pip install --quiet --python $(BIN)/python --no-deps --editable . ; \
 	else \
 	  $(PYTHON) -m venv .venv && \

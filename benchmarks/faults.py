@@ -149,7 +149,7 @@ def wait_for(run: Run, kill: Kill, world: World, before: dict, took: float, rand
     """Until it is time to kill; False where the run is over."""
     if kill.kind == "kernel":
         started = fault_runs.when(run, lambda: bool(fault_runs.kernels(world)), every=0.02)
-        return started and pause(run, random.random() * took / 2)
+        return started and pause(run, random.random() * min(took / 2, 1.5 * fault_runs.KERNEL))
     if kill.moment == "any time":
         return pause(run, random.random() * took)
     has_come = MOMENTS[kill.moment](world, before)

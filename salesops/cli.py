@@ -182,6 +182,7 @@ def _add_limits(run: argparse.ArgumentParser) -> None:
     run.add_argument("--timeout", type=float, metavar="S", help="seconds that the whole run may take")
     run.add_argument("--cell-timeout", type=int, metavar="S", help="seconds that a cell of a notebook may take")
     run.add_argument("--memory", type=int, metavar="MB", help="megabytes that a report may hold (Linux)")
+    run.add_argument("--cold", action="store_true", help="start each report's kernel by itself, not from a warm one")
     run.add_argument(
         "--max-age", type=int, metavar="DAYS", help="days that the newest record may be before as_of; older data fail"
     )
@@ -276,6 +277,7 @@ def _request(options: argparse.Namespace) -> "plan.Request":
         for_each=options.for_each,
         wanted=wanted,
         force=options.force,
+        cold=options.cold,
         jobs=options.jobs,
         retries=options.retries,
         limits=Limits(options.timeout, options.cell_timeout, options.memory),

@@ -2,7 +2,7 @@
 
 Runs are forked from one process that has imported everything, so that one takes about two seconds. Each has a
 process group and a folder of temporary files that it shares with the other runs of its world; its kernels are known by
-that folder in their command lines. A report's `level` numbers the run that made it: two runs differ in every file.
+that folder, in their command lines or, where they are forked, in the environment of what they are forked from. A report's `level` numbers the run that made it: two runs differ in every file.
 A run `by_hand` executes the cells in its own process, without a kernel: in publishing nothing differs, and it is soon
 there.
 """
@@ -27,7 +27,9 @@ ROOT = Path(__file__).parents[1]
 DAY = "2026-09-30"
 ENDINGS = (".ipynb", ".json", ".deals.parquet", ".deals.html", ".run.json", ".html")
 SECONDS = 120  # a run that takes longer hangs
+KERNEL = 0.5  # seconds that a kernel takes at least, so that it can be met alive
 _ONE = threading.Lock()
+ZYGOTE = b"salesops.engine.zygote"
 _ADOPTS = 36  # PR_SET_CHILD_SUBREAPER
 DEATH = 30  # seconds within which a kernel must be gone; the poller looks every second, the machine may be busy
 
@@ -107,6 +109,7 @@ def world(place: Path, *reports: str) -> World:
     import engine_toys
 
     work = "\n".join(line for line in engine_toys.WORK.splitlines() if not line.startswith("print("))
+    work += f"\n__import__('time').sleep({KERNEL} * (__name__ == '__main__'))"  # in a kernel, not by hand
     for name in reports:
         # Titles, and so the lists of reports, and the lists of deals differ from run to run too.
         say = engine_toys.SAY.replace('"Toy report"', 'f"Toy of run {round(level * 1000)}"')
@@ -148,22 +151,34 @@ def left(world: World) -> list[str]:
 
 def kernels(world: World) -> list[int]:
     """The processes of its kernels that are alive."""
-    found = []
+    warm = {pid: parent for pid, parent, words in _alive(world) if ZYGOTE in words}
+    forked = [pid for pid, parent in warm.items() if parent in warm]
+    return [*forked, *(pid for pid, _, words in _alive(world) if ZYGOTE not in words)]
+
+
+def zygotes(world: World) -> list[int]:
+    """The processes that its kernels are forked from, and orphaned kernels."""
+    return sorted({pid for pid, _, words in _alive(world) if ZYGOTE in words} - set(kernels(world)))
+
+
+def _alive(world: World) -> Iterator[tuple[int, int, list[bytes]]]:
+    """Number, parent and command line of the processes of its runs."""
+    tmp = os.fsencode(world.tmp)
     for entry in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             words = entry.read_bytes().split(b"\0")
-            state = (entry.parent / "stat").read_text().rpartition(")")[2].split()[0]
+            state, parent = (entry.parent / "stat").read_text().rpartition(")")[2].split()[:2]
+            told = (entry.parent / "environ").read_bytes().split(b"\0") if ZYGOTE in words else []
         except (OSError, ValueError):
             continue
-        if state != "Z" and any(word.startswith(os.fsencode(world.tmp)) for word in words):
-            found.append(int(entry.parent.name))
-    return found
+        if state != "Z" and (b"TMPDIR=" + tmp in told or any(word.startswith(tmp) for word in words)):
+            yield int(entry.parent.name), int(parent), words
 
 
 def seconds_to_die(world: World) -> float:
-    """How long the kernels of a killed run outlive it."""
+    """How long the kernels of a killed run, and what they are forked from, outlive it."""
     began = time.monotonic()
-    while alive := kernels(world):
+    while alive := [*kernels(world), *zygotes(world)]:
         if time.monotonic() > began + DEATH:
             raise AssertionError(f"kernels outlive their run by {DEATH} seconds: {alive}")
         time.sleep(0.02)

@@ -27,7 +27,7 @@ from papermill.execute import ERROR_MARKER_TAG
 from papermill.translators import PythonTranslator, papermill_translators
 from traitlets.config import Config
 
-from salesops.engine import causes, handover
+from salesops.engine import causes, handover, warm
 from salesops.engine.limits import MEGABYTE, Guard, StoppedError, Watch, oom_kills
 
 # One BLAS thread and a fixed hash seed keep sums and set orders, and so the bytes, the same on every run.
@@ -36,6 +36,7 @@ _ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",  # nor one of Arrow's: what has two threads cannot be forked
     "PYTHONHASHSEED": "0",
     "JPY_SESSION_NAME": "",  # started from a notebook in JupyterLab it is headless all the same: see salesops.desk
     "MALLOC_MMAP_THRESHOLD_": str(1 << 22),  # glibc: large arrays that are let go go back to the system at once
@@ -109,17 +110,27 @@ class _Translator(PythonTranslator):
 class _Client(PapermillNotebookClient):
     """Has its kernel watched from its start, and does not wait for a kernel that failed to end by itself."""
 
-    def __init__(self, *arguments: Any, guard: Guard, seen: list[Watch], **options: Any):
+    def __init__(self, *arguments: Any, guard: Guard, seen: list[Watch], zygote: warm.Zygote | None, **options: Any):
         super().__init__(*arguments, **options)
-        self.guard, self.seen, self.held = guard, seen, ExitStack()
+        self.guard, self.seen, self.held, self.zygote = guard, seen, ExitStack(), zygote
 
     def execute(self, **options: Any) -> NotebookNode:
         with self.held:
             return super().execute(**options)
 
+    def create_kernel_manager(self) -> Any:
+        manager = super().create_kernel_manager()
+        manager.client_factory = warm.Client
+        if self.zygote:
+            told = {"provisioner_name": warm.PROVISIONER, "config": {"zygote": self.zygote, "guard": self.guard}}
+            manager.kernel_spec.metadata["kernel_provisioner"] = told
+        return manager
+
     def start_new_kernel(self, **options: Any) -> None:
         super().start_new_kernel(**options)
         self.seen.append(self.held.enter_context(self.guard.watching(self.km.provisioner.process)))
+        if isinstance(self.km.provisioner.process, warm.Forked):  # who connects too early tries again much later
+            self.km.provisioner.process.until_it_listens(self.startup_timeout)
 
     def papermill_execute_cells(self) -> None:
         try:
@@ -144,6 +155,7 @@ class _Engine(Engine):
         seen: list[Watch],
         start_timeout: int,
         environment: dict[str, str],
+        zygote: warm.Zygote | None,
         **_: Any,
     ) -> None:
         keep(nb_man.nb)
@@ -154,6 +166,7 @@ class _Engine(Engine):
                 nb_man,
                 guard=guard,
                 seen=seen,
+                zygote=zygote,
                 kernel_name=kernel_name,
                 timeout=guard.limits.cell_timeout,
                 startup_timeout=start_timeout,
@@ -162,7 +175,7 @@ class _Engine(Engine):
                 config=_transport(folder),
                 extra_arguments=[] if sys.platform == "win32" else [f"--IPKernelApp.exec_lines={_LEASH}"],
             )
-            client.execute(env=os.environ | _ENVIRONMENT | environment, stderr=subprocess.DEVNULL)
+            client.execute(env=kernel_environment() | environment, stderr=subprocess.DEVNULL)
 
 
 def _transport(folder: Path) -> Config:
@@ -173,6 +186,11 @@ def _transport(folder: Path) -> Config:
     if len(told["ip"].encode()) > _LONGEST:
         told = {"connection_file": told["connection_file"]}  # no socket has so long an address: ports of this machine
     return Config({"KernelManager": told})
+
+
+def kernel_environment() -> dict[str, str]:
+    """The environment of every kernel: ours, with what keeps its figures the same everywhere."""
+    return os.environ | _ENVIRONMENT
 
 
 papermill_translators.register("python", _Translator)
@@ -187,6 +205,7 @@ def execute(
     told: dict[str, str] | None = None,
     progress: str | None = None,
     guard: Guard | None = None,
+    zygote: warm.Zygote | None = None,
 ) -> Execution:
     """The notebook run with these parameter values, in the caller's working directory.
 
@@ -206,6 +225,8 @@ def execute(
         Label of a progress bar; none is shown without.
     guard
         The run's limits; none without.
+    zygote
+        What forks the kernel; it starts by itself without.
 
     Raises
     ------
@@ -215,7 +236,9 @@ def execute(
     guard = guard or Guard()
     begun, kept, seen = clock.monotonic(), [], []
     where = {} if reports is None else {"SALESOPS_REPORTS": str(reports.resolve())}
-    options = {"keep": kept.append, "seen": seen, "guard": guard, "environment": (told or {}) | where}
+    options = {
+        "keep": kept.append, "seen": seen, "guard": guard, "zygote": zygote, "environment": (told or {}) | where,
+    }  # fmt: skip
     failure = _run(notebook, values, progress, kept, seen, options)
     if seen and seen[-1].ended == "stopped":
         raise StoppedError

@@ -41,6 +41,7 @@ class Request(NamedTuple):
     force: bool = True  # whether a report is run again whose page would be the same
     executor: str = "local"  # where reports are made: here, or on the cluster at an address
     part: str = ""  # which parts of a fan-out, as INDEX/OF; all without
+    cold: bool = False  # whether each kernel starts by itself
 
 
 class Job(NamedTuple):

@@ -5,7 +5,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,6 +30,7 @@ from salesops.engine import (
     retries,
     shelf,
     unchanged,
+    warm,
 )  # fmt: skip
 
 _CODES = {"ParameterError": 2, "DataError": 3, "StaleError": 3}
@@ -77,6 +78,7 @@ class Terms(NamedTuple):
     schedule: str = ""
     is_forced: bool = True  # whether a report is run whose page would be the same
     pack: parameters.File | None = None  # in whose order the index lists reports
+    zygote: warm.Zygote | None = None  # what forks kernels
 
 
 def run(
@@ -86,6 +88,7 @@ def run(
     progress: bool = False,
     sleep: Callable[[float], object] | None = None,
     tell: Callable[[dict[str, object]], None] | None = None,
+    zygote: warm.Zygote | None = None,
 ) -> int:
     """Make the requested reports, several at a time; one that fails does not stop the others.
 
@@ -104,6 +107,8 @@ def run(
         Waits so many seconds before another try; the clock without.
     tell
         Receives what the log says of each report, its exit code and what was said of it; for other programs.
+    zygote
+        What forks kernels, where one run is of several; without, the run has its own. See `kernels`.
 
     Returns
     -------
@@ -120,7 +125,7 @@ def run(
     started, guard = record.now(), limits.Guard(request.limits)
     terms = Terms(
         guard, request.retries, sleep or guard.sleep, request.max_age, request.wanted.owner, request.schedule,
-        request.force,
+        request.force, zygote=zygote,
     )  # fmt: skip
     try:
         return _run(request, terms, say, progress, tell)
@@ -140,6 +145,16 @@ def _run(request: plan.Request, terms: Terms, say: Callable[[str], None], progre
     remote.require(request.executor)
     notes.read(request.root / notes.DEFAULT)  # its faults are told before anything runs
     jobs, terms = plan.jobs(request), terms._replace(pack=plan.pack(request.root))
+    with nullcontext(terms.zygote) if terms.zygote else kernels(jobs, request) as zygote:
+        return _run_jobs(jobs, request, terms._replace(zygote=zygote), say, progress, tell)
+
+
+def _run_jobs(
+    jobs: list[plan.Job], request: plan.Request, terms: Terms, say: Callable[[str], None], progress: bool,
+    tell: Callable | None,
+) -> int:  # fmt: skip
+    if terms.zygote and (request.force or not _is_published(request.out, jobs)):
+        terms.zygote.begin()  # while the data are read
     read = _reader(terms, say)
     loaded = terms.guard.within(lambda: plan.load(jobs, request.for_each, say, read=read, part=request.part))
     words.set_locale(loaded[-1].company.locale if loaded else "en")  # of the index; it was read in another thread
@@ -216,6 +231,12 @@ def make(
         made = made._replace(failure=failure, unmade=tuple(filter(None, [kept])))
     took = {"seconds": time.monotonic() - begun, "started": started, "finished": record.now()}
     return made._replace(**took, peak_memory_bytes=execution.peak_memory_bytes)
+
+
+def kernels(jobs: list[plan.Job], request: plan.Request) -> AbstractContextManager[warm.Zygote | None]:
+    """What forks the kernels of these jobs as long as the block lasts; none where each shall start by itself."""
+    notebooks, environment = [job.notebook for job in jobs], execute.kernel_environment()
+    return warm.zygote(notebooks, environment, is_wanted=not request.cold and request.executor == "local")
 
 
 def exit_code(codes: Iterable[int]) -> int:
@@ -298,7 +319,7 @@ def _once(
         run = record.Run(started, depends, unchanged.exports_of(wanted), attempt, schedule=terms.schedule or None)
         with words.written_in(each.company.locale), handover.folder() as lists:
             told = handover.environment(place, lists) | handover.notes_of(each.job)
-            execution = _executed(each, out, told, progress, terms.guard)._replace(attempts=attempt)
+            execution = _executed(each, out, told, progress, terms)._replace(attempts=attempt)
             if execution.failure is None:
                 with _PUBLISHING:
                     run = run._replace(peak_memory_bytes=execution.peak_memory_bytes)
@@ -354,6 +375,11 @@ def require_fresh(each: plan.Loaded, max_age: int | None) -> None:
         )
 
 
+def _is_published(out: Path, jobs: list[plan.Job]) -> bool:
+    """Whether each report is there of some day, so that perhaps none has to run."""
+    return all(any(out.glob(f"[0-9]*/{job.name}.html")) for job in jobs)
+
+
 def _reader(terms: Terms, say: Callable[[str], None]) -> Callable[..., crm.Company]:
     """Reads a source, again where that was disturbed."""
 
@@ -388,12 +414,14 @@ def _is_passing(found: object) -> bool:
 
 
 def _executed(
-    each: plan.Loaded, out: Path, told: dict[str, str], progress: str | None, guard: limits.Guard
+    each: plan.Loaded, out: Path, told: dict[str, str], progress: str | None, terms: Terms
 ) -> execute.Execution:
     if each.company.opportunities.empty:
         return execute.Execution(document.nothing_to_report(each))
     values = {name: value.value for name, value in each.job.values.items()}
-    return execute.execute(each.job.notebook, values, reports=out, told=told, progress=progress, guard=guard)
+    return execute.execute(
+        each.job.notebook, values, reports=out, told=told, progress=progress, guard=terms.guard, zygote=terms.zygote
+    )
 
 
 def _failure(fault: Exception) -> execute.Failure:

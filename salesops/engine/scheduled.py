@@ -5,11 +5,12 @@ import contextlib
 import io
 from collections.abc import Callable
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import Any
 
 from salesops.checks import ParameterError
 from salesops.engine import backfill as past
-from salesops.engine import plan, schedules, timers
+from salesops.engine import plan, run, schedules, timers
 
 _ADDED = ("assignments",)  # given twice they add up; of the rest the command line wins
 
@@ -51,7 +52,8 @@ def backfill(
         raise ParameterError(f"--from {first}: is after --to {last}. Write the earlier day first.")
     days = [schedule.data_day(due) for due in schedules.between(schedule, first, last)]
     wanted: plan.Request = request(_joined(given, schedule, parser, None))
-    return past.backfill(wanted, days, say, force=given.force)
+    with run.kernels(plan.jobs(wanted), wanted) as zygote:
+        return past.backfill(wanted, days, say, force=given.force, make=partial(run.run, zygote=zygote))
 
 
 def told(given: argparse.Namespace, parser: argparse.ArgumentParser) -> str:
