@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from salesops import checks
+from salesops.kept.memory import once
 
 OPEN, WON, LOST, UNKNOWN = 0, 1, 2, -1
 IN_FORCE = ("owner_id", "pipeline", "stage", "position", "amount", "close_date", "probability", "forecast_category")
@@ -165,6 +166,7 @@ class Changes:
         return np.where(moved == _NEVER, self._told_day, moved)
 
 
+@once
 def changes(opportunities: pd.DataFrame, stage_history: pd.DataFrame, *, stages: pd.DataFrame) -> Changes:
     """Every change of every deal as its history tells, and the end of each closed deal whose history lacks it.
 

@@ -2,19 +2,17 @@
 
 import itertools
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from salesops import checks, words
-from salesops.candidates import MIN_N, OTHER, is_number, lumped
+from salesops.candidates import MIN_N
+from salesops.driver_model import CROSS, Study, crossed, study_of
 from salesops.periods import Period
 from salesops.stats import factors as coding
 from salesops.stats import logit, multiplicity
 
-LEAST_EVENTS = 10  # won deals (lost, if those are fewer) for each coefficient, below which nothing is estimated
-LEAST_COMPANIES = 5  # that must have a level: what one company does cannot be told from what the level does
 BUCKETS = (0, 1, 2, 3, 5)  # where the buckets of a count begin
 
 
@@ -69,7 +67,7 @@ def factor_tests(
           factor      kind    n  n_levels  p_value
     0  x_sponsor  category  200         2    0.031
     """
-    study = _study(frame, factors, controls, cluster)
+    study = study_of(frame, factors, controls, cluster)
     rows = [{"factor": each} | _tested(study, each) for each in factors]
     return pd.DataFrame(rows, columns=["factor", *_TEST]).astype({"n_levels": "Int64", "p_value": float})
 
@@ -141,7 +139,7 @@ def effects(
       level reference  n_level  win_rate_effect
     0   Yes        No      100              0.3
     """
-    study = _study(frame, factors, controls, cluster, also=decided)
+    study = study_of(frame, factors, controls, cluster, also=decided)
     money = _money(study, period)
     rows = [row for each in factors for row in _contrasted(study, each, money, confidence)]
     return pd.DataFrame(rows, columns=_EFFECTS).astype(dict.fromkeys(_EFFECTS[5:], float))
@@ -178,8 +176,8 @@ def interaction_tests(
     """
     rows = []
     for pair in pairs:
-        study, _ = _crossed(_study(frame, [*pair, *factors], controls, cluster), pair)
-        rows.append({"factor": pair[0], "other_factor": pair[1]} | _tested(study, _CROSS))
+        study, _ = crossed(study_of(frame, [*pair, *factors], controls, cluster), pair)
+        rows.append({"factor": pair[0], "other_factor": pair[1]} | _tested(study, CROSS))
     return pd.DataFrame(rows, columns=["factor", "other_factor", "n", "p_value", "handling"]).astype({"p_value": float})
 
 
@@ -217,14 +215,14 @@ def interaction_grid(
     2         SMB       event  100                0.7
     3         SMB         web  100                0.3
     """
-    study, kept = _crossed(_study(frame, [*pair, *factors], controls, cluster), pair)
+    study, kept = crossed(study_of(frame, [*pair, *factors], controls, cluster), pair)
     one, other = (study.model.factors[name].levels for name in pair)
     cells = sorted(itertools.product(one, other), key=lambda cell: (cell[0].name, cell[1].name))
     rows = []
     for first, second in cells:
         n = int((first.has & second.has).sum())
         values = [first.values, second.values, np.outer(first.values, second.values).ravel()[kept]]
-        rate = _adjusted(study, [*pair, _CROSS], values, confidence) if n >= MIN_N else _UNKNOWN
+        rate = _adjusted(study, [*pair, CROSS], values, confidence) if n >= MIN_N else _UNKNOWN
         rows.append((pair[0], first.name, pair[1], second.name, n, *rate))
     return pd.DataFrame(rows, columns=["factor", "level", "other_factor", "other_level", "n", *_RATE])
 
@@ -279,7 +277,7 @@ def dose_response(
     """
     checks.require_columns(frame, [column])
     bucket, labels = coding.bucketed(frame[column], buckets)
-    study = _study(frame.assign(**{column: bucket}), [column, *factors], controls, cluster, whole=column)
+    study = study_of(frame, [column, *factors], controls, cluster, instead={column: bucket}, whole=column)
     levels = {level.name: level for level in study.model.factors[column].levels}
     rows = []
     for name in [*labels, *([words.NO_GROUP] if words.NO_GROUP in levels else [])]:
@@ -323,7 +321,7 @@ def trend_tests(
     for column in columns:
         bucket, labels = coding.bucketed(frame[column], buckets)
         step = bucket.map({label: place for place, label in enumerate(labels)}).astype(float)
-        study = _study(frame.assign(**{column: step}), [column, *factors], controls, cluster)
+        study = study_of(frame, [column, *factors], controls, cluster, instead={column: step})
         rows.append({"factor": column} | _tested(study, column) | {"n_levels": len(labels)})
     return pd.DataFrame(rows, columns=["factor", *_TEST]).astype({"n_levels": "Int64", "p_value": float})
 
@@ -353,7 +351,7 @@ def model_facts(
     >>> model_facts(deals, ["region"]).iloc[0].tolist()
     [60.0, 20.0, 1.0, 60.0, 1.0, 1.0, 20.0]
     """
-    study = _study(frame, factors, controls, cluster)
+    study = study_of(frame, factors, controls, cluster)
     n = len(study.rows)
     companies = study.rows[cluster] if cluster else pd.Series(range(n))
     facts = {"n": n, "n_won": int(study.rows["is_won"].sum()), "n_open": len(frame) - n,
@@ -371,63 +369,9 @@ _EFFECTS = [
     "won_amount_effect_high", "p_value",
 ]  # fmt: skip
 _UNKNOWN = (np.nan, np.nan, np.nan)
-_CROSS = "×"
 
 
-class _Study(NamedTuple):
-    rows: pd.DataFrame  # the deals fitted
-    model: coding.Model
-    counted: pd.DataFrame  # the deals the money is of: those, or others that follow them in the model
-
-    @property
-    def reason(self) -> str | None:
-        """Why nothing can be estimated."""
-        won = self.rows["is_won"].sum()
-        if won in (0, len(self.rows)):
-            return "no deals were decided" if self.rows.empty else f"all decided deals were {'won' if won else 'lost'}"
-        events = self.model.events_per_coefficient
-        return "too few decided deals for so many factors" if events < LEAST_EVENTS else None
-
-
-def _study(
-    frame: pd.DataFrame, factors: Sequence[str], controls: Sequence[str], cluster: str | None, *, whole="", also=None
-) -> _Study:
-    names = list(dict.fromkeys([*controls, *factors]))
-    checks.require_columns(frame, ["is_closed", "is_won", *names, *([cluster] if cluster else [])])
-    dates = [name for name in names if pd.api.types.is_datetime64_any_dtype(frame[name])]
-    if dates:
-        some = checks.examples(dates)
-        raise checks.DataError(f"drivers: dates as factors ({len(dates)}: {some}). Give days or a period instead.")
-    rows = frame[frame["is_closed"].astype(bool)].reset_index(drop=True)
-    counted = rows if also is None else also[also["is_closed"].astype(bool)]
-    every = rows if also is None else pd.concat([rows, counted], ignore_index=True)
-    company = rows[cluster] if cluster else pd.Series(pd.NA, index=rows.index)
-    made = {name: _coded(every[name], company, whole=name == whole) for name in names}
-    return _Study(rows, coding.Model(rows["is_won"].to_numpy(float), made, company.to_numpy(object)), counted)
-
-
-def _coded(column: pd.Series, company: pd.Series, *, whole: bool) -> coding.Factor:
-    """A column as a factor; the rows that have a company decide on its levels."""
-    n = len(company)
-    if is_number(column) and column.head(n).nunique() > 2:
-        return coding.number(column, min_n=MIN_N, write=words.count, n=n)
-    if not whole and not pd.api.types.is_string_dtype(column):
-        column = column.astype(object).map(words.count if is_number(column) else words.group, na_action="ignore")
-    text, first = lumped(column, min_n=0), lumped(column.head(n), min_n=0 if whole else MIN_N)
-    n_companies = company.groupby(first).nunique() + company.isna().groupby(first).sum()
-    levels = set(n_companies.index[whole | (n_companies >= LEAST_COMPANIES)]) - {OTHER}
-    n_rare = len(set(text.head(n)) - levels)
-    note = f"{words.count(n_rare)} rare level{'s'[: n_rare > 1]} as {OTHER}" if n_rare else ""
-    return coding.category(text.where(text.isin(levels), OTHER), remainder=OTHER, n=n)._replace(note=note)
-
-
-def _crossed(study: _Study, pair: tuple[str, str]) -> tuple[_Study, np.ndarray]:
-    product, kept = coding.crossed(*(study.model.factors[name] for name in pair), min_n=MIN_N)
-    model = coding.Model(study.model.outcome, study.model.factors | {_CROSS: product}, study.model.cluster)
-    return study._replace(model=model), kept
-
-
-def _tested(study: _Study, name: str) -> dict[str, object]:
+def _tested(study: Study, name: str) -> dict[str, object]:
     made = study.model.factors[name]
     n_levels = len(made.levels) if made.kind == "category" else pd.NA
     known = {"kind": made.kind, "n": len(study.rows), "n_levels": n_levels}
@@ -441,7 +385,7 @@ def _tested(study: _Study, name: str) -> dict[str, object]:
     return known | {"p_value": found.p_value, "handling": "; ".join(filter(None, [made.note, *held]))}
 
 
-def _contrasted(study: _Study, name: str, money: pd.Series | None, confidence: float) -> list[dict[str, object]]:
+def _contrasted(study: Study, name: str, money: pd.Series | None, confidence: float) -> list[dict[str, object]]:
     made = study.model.factors[name]
     found = None if study.reason else study.model.fitted(name)
     whole = found is not None and len(found.columns) == made.columns.shape[1]
@@ -458,7 +402,12 @@ def _contrasted(study: _Study, name: str, money: pd.Series | None, confidence: f
 
 
 def _effect(
-    study: _Study, found: coding.Found, level: coding.Level, reference: coding.Level, money, confidence: float
+    study: Study,
+    found: coding.Found,
+    level: coding.Level,
+    reference: coding.Level,
+    money,
+    confidence: float,
 ) -> dict[str, float]:
     values = (found.fit, found.columns, level.values, reference.values)
     gap = logit.average_difference(*values, confidence=confidence)
@@ -476,7 +425,7 @@ def _effect(
     return row
 
 
-def _money(study: _Study, period: Period | None) -> pd.Series | None:
+def _money(study: Study, period: Period | None) -> pd.Series | None:
     """Amounts of the deals decided in the period; missing for the others."""
     rows = study.counted
     if period is None or "amount" not in rows:
@@ -486,7 +435,7 @@ def _money(study: _Study, period: Period | None) -> pd.Series | None:
     return rows["amount"].astype(float).where(inside)
 
 
-def _adjusted(study: _Study, names: Sequence[str], values: Sequence[np.ndarray], confidence: float) -> tuple:
+def _adjusted(study: Study, names: Sequence[str], values: Sequence[np.ndarray], confidence: float) -> tuple:
     found = None if study.reason else study.model.together(names)
     if found is None:
         return _UNKNOWN

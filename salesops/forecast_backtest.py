@@ -418,13 +418,15 @@ def _score(part: pd.DataFrame, against: pd.Series, confidence: float, seed: int)
     other = pd.MultiIndex.from_frame(part[["period", "week"]])
     versus = (against.reindex(other).to_numpy() - actual).abs()
     both = versus.notna().to_numpy()
+    pairs = [(error.abs(), size), (error, size), (part["crps"], size)]
+    wape, bias, crps = bootstrap.ratio_intervals(pairs, **options)
     estimates = {
-        "forecast_wape": bootstrap.ratio_interval(error.abs(), size, **options),
-        "forecast_bias": bootstrap.ratio_interval(error, size, **options),
+        "forecast_wape": wape,
+        "forecast_bias": bias,
         "forecast_mase": bootstrap.ratio_interval(
             error.abs()[both], versus[both], cluster=period[both], confidence=confidence, seed=seed
         ),
-        "forecast_crps_rate": bootstrap.ratio_interval(part["crps"], size, **options),
+        "forecast_crps_rate": crps,
     } | {f"interval_coverage_rate_{level}": _coverage(part, level, confidence) for level in LEVELS}
     flat = {f"{name}{end}": value for name, found in estimates.items() for end, value in zip(_ENDS, found, strict=True)}
     return {"n": len(part), "n_quarters": period.nunique()} | flat | _called(part, confidence, seed)

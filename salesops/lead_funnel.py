@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from salesops import checks, pipeline, words
+from salesops.kept.memory import once
 from salesops.leads import by_group, known_on, with_rate
 from salesops.periods import Period
 from salesops.stats import proportions, survival
@@ -62,8 +63,7 @@ def lead_progress(leads: pd.DataFrame, opportunities: pd.DataFrame, *, goal: str
     """
     if goal not in GOALS:
         raise checks.ParameterError(f"goal: '{goal}'. Use {', '.join(GOALS)}.{checks.did_you_mean(goal, GOALS)}")
-    rows, end = known_on(leads, as_of)
-    moments, lost_at = _goal_moments(rows, opportunities, end)
+    rows, moments, lost_at, end = _known(leads, opportunities, as_of)
     began = moments[start]
     is_converted = moments["opportunity"].notna()
     ended = rows["disqualified_at"].mask(is_converted, lost_at if goal == "won" else pd.NaT)
@@ -446,6 +446,12 @@ def groups_sentence(table: pd.DataFrame, by: str, *, goal: str = "opportunity") 
         return f"No {name} stands clear {beyond}."
     limits = words.interval(first[f"{rate}_low"], first[f"{rate}_high"], "rate")
     return f"Leads of {name} {words.group(first[by])} {GOALS[goal]} most often: {words.rate(first[rate])} ({limits})."
+
+
+@once  # every goal asks
+def _known(leads: pd.DataFrame, opportunities: pd.DataFrame, as_of: date) -> tuple:
+    rows, end = known_on(leads, as_of)
+    return rows, *_goal_moments(rows, opportunities, end), end
 
 
 def _goal_moments(

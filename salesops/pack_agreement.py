@@ -74,11 +74,11 @@ def compared(figures: pd.DataFrame, documents: Iterable[Document]) -> pd.DataFra
     known = figures[figures["value"].notna()].drop_duplicates(["report", "metric", "statistic", "by", "period_start",
                                                                "period_end", "compared_with"])  # fmt: skip
     known = known.assign(thing=known["metric"].replace(_SAME), compared=known["compared_with"].astype("object"))
+    n_reports = known["report"].groupby([known[name] for name in _THING], dropna=False, sort=False).transform("nunique")
     rows = []
-    for _, group in known.groupby(_THING, dropna=False, sort=False):
-        if group["report"].nunique() > 1:
-            first, *others = sorted(group.to_dict("records"), key=place)
-            rows += [_beside(first, other, told) for other in others if other["report"] != first["report"]]
+    for _, group in known[n_reports > 1].groupby(_THING, dropna=False, sort=False):
+        first, *others = sorted(group.to_dict("records"), key=place)
+        rows += [_beside(first, other, told) for other in others if other["report"] != first["report"]]
     return pd.DataFrame(rows, columns=_COMPARED)
 
 

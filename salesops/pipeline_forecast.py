@@ -109,9 +109,9 @@ def pipeline(case: Case, *, seed: int = 0, to_come: ToCome | None = None) -> np.
 
     Examples
     --------
-    >>> from types import SimpleNamespace
     >>> nothing = pd.DataFrame(columns=[*win_chances.NEEDED, "is_won_in_period"])
-    >>> pipeline(SimpleNamespace(week=1, now=nothing, past=nothing), seed=0)
+    >>> case = type("Empty", (), {"week": 1, "now": nothing, "past": nothing})()
+    >>> pipeline(case, seed=0)
     array([nan])
     """
     found = outlook(case, seed=seed, to_come=to_come)
@@ -408,7 +408,8 @@ def _wins(chance: np.ndarray, world: np.ndarray, random: np.random.Generator) ->
     plays, deals = [], []
     for first in range(0, len(world), size):
         part = chance[world[first : first + size]]
-        play, deal = np.nonzero(random.random(part.shape, dtype=np.float32) < part)
+        won = np.flatnonzero(random.random(part.shape, dtype=np.float32) < part)
+        play, deal = np.divmod(won, max(part.shape[1], 1))
         plays.append(play + first)
         deals.append(deal)
     return np.concatenate(plays), np.concatenate(deals)
@@ -417,11 +418,12 @@ def _wins(chance: np.ndarray, world: np.ndarray, random: np.random.Generator) ->
 def _past_changes(case: Case, learnt: Learnt) -> tuple[np.ndarray, pd.Series, float]:
     """Final over known amount of the past wins near this week, their stage, and the usual final amount."""
     near = np.abs(case.past["week"].to_numpy() - learnt.week) <= win_chances.REACH
-    rows = case.past[near & case.past["is_won_in_period"].to_numpy(dtype=bool)]
-    known, final = (rows[name].to_numpy(dtype=float, na_value=np.nan) for name in ("amount", "won_amount"))
+    rows = np.flatnonzero(near & case.past["is_won_in_period"].to_numpy(dtype=bool))
+    known, final = (case.past[name].to_numpy(dtype=float, na_value=np.nan)[rows] for name in ("amount", "won_amount"))
     usable = (known > 0) & (final > 0)
     paid = final[final > 0]
-    return np.clip(final[usable] / known[usable], *_CHANGES), rows["stage"][usable], paid.mean() if len(paid) else 0.0
+    ratio = np.clip(final[usable] / known[usable], *_CHANGES)
+    return ratio, case.past["stage"].take(rows[usable]), paid.mean() if len(paid) else 0.0
 
 
 def _final_amounts(case: Case, learnt: Learnt, deal: np.ndarray, random: np.random.Generator) -> np.ndarray:
@@ -432,11 +434,12 @@ def _final_amounts(case: Case, learnt: Learnt, deal: np.ndarray, random: np.rand
     if not len(ratio):
         return known
     codes, _ = pd.factorize(pd.concat([stage, case.now["stage"]]), use_na_sentinel=False)
-    then, now = codes[: len(ratio)], codes[len(ratio) :][deal]
+    then, now = codes[: len(ratio)], codes[len(ratio) :].astype(np.int16)[deal]  # short numbers are sorted faster
     picked = ratio[random.integers(0, len(ratio), len(deal))]
-    for code in np.unique(now):
+    order, ends = np.argsort(now, kind="stable"), np.cumsum(np.bincount(now))
+    for code in np.flatnonzero(np.diff(ends, prepend=0)):
         own = ratio[then == code]
-        mine = np.flatnonzero(now == code)
+        mine = order[ends[code - 1] if code else 0 : ends[code]]
         mine = mine[random.random(len(mine)) < len(own) / (len(own) + _OWN_WEIGHT)]
         picked[mine] = own[random.integers(0, len(own), len(mine))] if len(mine) else []
     return known * picked
@@ -476,7 +479,7 @@ def _late(expected: _Late, level: np.ndarray, random: np.random.Generator) -> tu
 def _stretch(case: Case, learnt: Learnt, late: _Late, level_deviation: float) -> float:
     """How much farther than simulated the past quarters fell from what was expected at this week; see `outlook`."""
     ratio, _, usual = _past_changes(case, learnt)
-    rows, p, n = case.past.iloc[learnt.at], expit(learnt.past_odds), len(learnt.quarters)
+    rows, p, n = case.past[["amount", "won_amount"]].take(learnt.at), expit(learnt.past_odds), len(learnt.quarters)
     amount = rows["amount"].to_numpy(dtype=float, na_value=np.nan)
     amount = np.where(amount > 0, amount, usual)
     mean, square = (ratio.mean(), (ratio**2).mean()) if len(ratio) else (1.0, 1.0)

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from salesops import checks, rep_performance
+from salesops.kept.memory import once
 from salesops.periods import Period
 
 SCOPES = {
@@ -99,8 +100,7 @@ def valid_targets(targets: pd.DataFrame, *, kind: str, period: Period) -> pd.Dat
     >>> valid_targets(plan, kind="rep", period=q3)["value"].tolist()
     [10.0, 20.0]
     """
-    rows = targets[(targets["metric"] == "bookings_amount") & (targets["scope_kind"] == kind)]
-    rows = rows.assign(last=rows["period_end"].fillna(rows["period_start"] + pd.offsets.MonthEnd(0)))
+    rows = _of_kind(targets, kind)
     rows = rows[rep_performance.days_inside(rows["period_start"], rows["last"], period) > 0]
     rows = rows.sort_values("version", kind="stable", na_position="first").reset_index(drop=True)
     rows = rows.drop_duplicates(["scope_id", "period_start"], keep="last")
@@ -169,6 +169,25 @@ def ramp_states(
     return states[states["n_days"] > 0].sort_values("owner_id").reset_index(drop=True)
 
 
+@once
+def _of_kind(targets: pd.DataFrame, kind: str) -> pd.DataFrame:
+    rows = targets[(targets["metric"] == "bookings_amount") & (targets["scope_kind"] == kind)]
+    return rows.assign(last=rows["period_end"].fillna(rows["period_start"] + pd.offsets.MonthEnd(0)))
+
+
+@once
+def _peoples(targets: pd.DataFrame, reps: pd.DataFrame, period: Period) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """People's own quotas, and managers' targets that are a team's."""
+    every = _set(targets, reps, period, "rep")
+    is_other = every["scope_id"].isin(rep_performance.not_reps(reps))
+    mine, others = every[~is_other], every[is_other]
+    if others.empty:
+        return mine, others
+    largest = mine.assign(scope_id=_groups(mine["scope_id"], reps, "manager")).groupby("scope_id")["quota_amount"].max()
+    is_own = others["quota_amount"] < others["scope_id"].map(largest).astype(float)
+    return pd.concat([mine, others[is_own]]), others[~is_own]
+
+
 def _last_version(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows that none of a later version overlaps."""
     rank = rows["version"].rank(method="dense").fillna(0)
@@ -191,18 +210,6 @@ def _set(targets: pd.DataFrame, reps: pd.DataFrame, period: Period, kind: str) -
     part = share / ((last - rows["period_start"]) / _DAY + 1)
     rows = rows.assign(quota_amount=value * part)[share > 0]
     return rows.groupby("scope_id", as_index=False)["quota_amount"].sum(min_count=1)
-
-
-def _peoples(targets: pd.DataFrame, reps: pd.DataFrame, period: Period) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """People's own quotas, and managers' targets that are a team's."""
-    every = _set(targets, reps, period, "rep")
-    is_other = every["scope_id"].isin(rep_performance.not_reps(reps))
-    mine, others = every[~is_other], every[is_other]
-    if others.empty:
-        return mine, others
-    largest = mine.assign(scope_id=_groups(mine["scope_id"], reps, "manager")).groupby("scope_id")["quota_amount"].max()
-    is_own = others["quota_amount"] < others["scope_id"].map(largest).astype(float)
-    return pd.concat([mine, others[is_own]]), others[~is_own]
 
 
 def _groups(owner: pd.Series, reps: pd.DataFrame, scope: str) -> pd.Series:

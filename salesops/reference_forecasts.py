@@ -13,6 +13,7 @@ import pandas as pd
 
 from salesops import checks, words
 from salesops.forecast_cases import Case
+from salesops.kept.memory import once
 from salesops.periods import Calendar, Period, trailing_quarters, year_before
 from salesops.stats import means
 
@@ -350,12 +351,14 @@ def past_bookings(case: Case, *, days: int | None = None) -> pd.DataFrame:
     0  2026Q2            50.0     200.0
     """
     passed = (case.cutoff - case.period.start).days + 1 if days is None else days
-    due, amount = case.won["close_date"], case.won["amount"]
+    known = past_quarters(case)
+    due, amount = case.won["close_date"].to_numpy(dtype="datetime64[D]"), case.won["amount"].to_numpy(dtype=float)
     rows = []
-    for each in past_quarters(case):
-        is_in = each.contains(due)
-        is_early = is_in & (due < pd.Timestamp(each.start + timedelta(days=passed)))
-        rows.append([each.label, amount[is_early].sum(), amount[is_in].sum()])
+    for each in known:
+        is_in = (due >= np.datetime64(each.start)) & (due <= np.datetime64(each.end))
+        booked, on = amount[is_in], due[is_in]
+        early = booked[on < np.datetime64(each.start + timedelta(days=passed))]
+        rows.append([each.label, np.nansum(early), np.nansum(booked)])
     return pd.DataFrame(rows, columns=["period", "booked_by_then", "bookings"]).astype({"bookings": float})
 
 
@@ -401,11 +404,16 @@ def _landed(case: Case, worth: pd.Series, counted) -> np.ndarray:
 
 def _ended(case: Case) -> pd.DataFrame:
     """Each deal of the past quarters that is not open any more, once in each stage it was seen in."""
-    rows = case.past[["opportunity_id", "account_id", *_STAGE]].drop_duplicates(
-        ["opportunity_id", *_STAGE], keep="last"
-    )
+    rows = _stood_in(case.past)
     rows = rows[~rows["opportunity_id"].isin(case.now["opportunity_id"])]
     return rows.assign(is_won=rows["opportunity_id"].isin(case.won["opportunity_id"]))
+
+
+@once
+def _stood_in(past: pd.DataFrame) -> pd.DataFrame:
+    """Each deal once in each stage it was seen in."""
+    columns = past[["opportunity_id", "account_id", *_STAGE]]
+    return columns.drop_duplicates(["opportunity_id", *_STAGE], keep="last")
 
 
 def _looked_up(rows: pd.DataFrame, table: pd.DataFrame, keys: list[str], value: str) -> pd.Series:

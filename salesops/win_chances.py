@@ -14,6 +14,7 @@ from scipy.stats import beta
 
 from salesops import checks
 from salesops.forecast_cases import Case
+from salesops.kept.memory import once
 from salesops.stats import encoding, repeated
 
 REACH = 3  # weeks of the past quarters on either side that are learnt from, the nearer the more
@@ -49,6 +50,7 @@ class Learnt(NamedTuple):
     quarters: tuple[str, ...]
 
 
+@once
 def learn(case: Case) -> Learnt | None:
     """The model of the chances of this week of the quarter; None where too little, or everything, was won.
 
@@ -85,11 +87,12 @@ def learn(case: Case) -> Learnt | None:
     if is_won[distance == 0].sum() < LEAST_WINS or is_won.all():
         return None
     at = np.flatnonzero(distance <= REACH)
-    rows = case.past.iloc[at]
-    design = _design(pd.concat([rows[list(NEEDED)], case.now[list(NEEDED)]], ignore_index=True), len(rows))
-    known, now = design[: len(rows)], design[len(rows) :]
-    quarter, quarters = pd.factorize(rows["period"])
-    deal = pd.factorize(rows["opportunity_id"])[0] * len(quarters) + quarter
+    design = _design(case, at)
+    known, now = design[: len(at)], design[len(at) :]
+    deals, periods, labels = _deals_and_quarters(case.past)
+    quarter, first = pd.factorize(periods[at])
+    quarters = labels[first]
+    deal = deals[at] * len(quarters) + quarter
     weight = 1 - distance[at] / (REACH + 1)
     found = repeated.fit(known, is_won[at], case=deal, weight=weight, penalty=PENALTY)
     return _learnt(case, found, known, now, at, quarter, tuple(quarters), week)
@@ -234,16 +237,27 @@ def _learnt(case, found, known, now, at, quarter, quarters, week) -> Learnt:
     )
 
 
-def _design(rows: pd.DataFrame, n_known: int) -> np.ndarray:
-    """Columns of the looks, of one scale, as the first rows teach it."""
-    frame = _features(rows)
-    coded = encoding.coded(frame, list(frame.columns))
-    encoder = encoding.learn(coded, np.arange(n_known))
-    matrix = encoding.encode(encoder, coded, np.arange(len(rows)))
+def _design(case: Case, at: np.ndarray) -> np.ndarray:
+    """Columns of some past looks and then of the deals open now, of one scale, as the past ones teach it."""
+    coded = encoding.joined(_coded(case.past), at, _coded(case.now))
+    encoder = encoding.learn(coded, np.arange(len(at)))
+    matrix = encoding.encode(encoder, coded, np.arange(len(at) + len(case.now)))
     # The first column of a number is its value; one that says it is missing may follow.
     of = {name: matrix[:, encoder.owner == number] for number, name in enumerate(coded.names)}
     pairs = (("stage", "weeks_left"), ("stage", "stage_age"), ("is_due", "weeks_left"))
     return np.column_stack([matrix, *(of[one] * of[other][:, :1] for one, other in pairs if of[other].shape[1])])
+
+
+# The cases of a quarter know the same past: its looks are numbered once.
+@once
+def _coded(rows: pd.DataFrame) -> encoding.Coded:
+    frame = _features(rows)
+    return encoding.coded(frame, list(frame.columns))
+
+
+@once
+def _deals_and_quarters(past: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, pd.Index]:
+    return pd.factorize(past["opportunity_id"])[0], *pd.factorize(past["period"])
 
 
 def _features(rows: pd.DataFrame) -> pd.DataFrame:

@@ -14,12 +14,11 @@ from scipy.stats import norm
 from statsmodels.stats.multitest import multipletests
 
 from salesops import checks, words
-from salesops.periods import Calendar, Period, quarter, quarters_between, trailing_quarters
-from salesops.stats import bootstrap, censoring, chances, encoding, scores
+from salesops.later_chances import BASE_RATE, CRM, GIVEN, LEVEL_WINDOW, MODEL, cases_of, first_day, rolled
+from salesops.periods import Calendar
+from salesops.stats import bootstrap, chances, scores
 
-MODEL, BASE_RATE, CRM = "win_model", "base_rate", "crm_probability"
 WINDOW = 8  # quarters whose decisions are learnt from
-LEVEL_WINDOW = 2  # quarters that set the level, because the level drifts sooner than what tells deals apart
 QUARTERS = 8  # later quarters scored
 MIN_LATER = 100  # later decided deals below which a score is not read
 _DRAWS = 1000
@@ -28,9 +27,7 @@ _CHANGES = [f"{way}_log_loss_change{end}" for way in ("dropped", "shuffled") for
 
 _CALENDAR = Calendar()
 _DAY = pd.Timedelta(days=1)
-_FRAME = ["opportunity_id", "account_id", "landmark_at", "days", "is_closed", "is_won"]
-_GIVEN = ["period", "cutoff_date", "weight", "n_known", MODEL, BASE_RATE, CRM]
-_SCORED = ["opportunity_id", "account_id", "is_closed", "is_won", *_GIVEN]
+_SCORED = ["opportunity_id", "account_id", "is_closed", "is_won", *GIVEN]
 
 
 def later_deals(
@@ -97,7 +94,7 @@ def later_deals(
     >>> later.merge(frame[["opportunity_id", "x_sponsor"]]).groupby("x_sponsor")["win_model"].mean().round(1).to_dict()
     {False: 0.2, True: 0.6}
     """
-    later, _ = _rolled(frame, factors, as_of, calendar, quarters, window, seed)
+    later = rolled(frame, tuple(factors), as_of, calendar, quarters, window, seed).scored
     return later[_SCORED]
 
 
@@ -264,16 +261,19 @@ def importance(
     >>> table[["factor", "dropped_log_loss_change", "is_named"]].round(2).values.tolist()
     [['x_sponsor', 0.08, True], ['region', -0.0, False]]
     """
-    later, changes = _rolled(frame, factors, as_of, calendar, quarters, window, seed, apart=True)
+    later, cases, learnt = rolled(frame, tuple(factors), as_of, calendar, quarters, window, seed)
+    changes = [chances.changes(each, cases, mine, seed=seed) for each, mine in learnt]
     table = pd.DataFrame({"factor": pd.Series(list(factors), dtype="str")})
-    if changes is None or not later["is_closed"].any():
+    if not changes or not later["is_closed"].any():
         return table.iloc[:0].assign(**dict.fromkeys(["n", *_CHANGES, "p_value"], np.nan), is_named=False)
     kept = later["is_closed"].to_numpy(dtype=bool)
     table = table.assign(n=int(kept.sum()))
     how = {"weight": later["weight"].to_numpy()[kept], "cluster": later["account_id"].to_numpy()[kept]}
     how |= {"draws": _DRAWS, "confidence": confidence, "seed": seed}
-    for way, column in zip(changes, ("dropped", "shuffled"), strict=True):
-        value, low, high, error = bootstrap.mean_intervals(way[:, kept].T, **how)
+    # Both ways side by side: companies are drawn once.
+    both = bootstrap.mean_intervals(np.concatenate([*np.concatenate(changes, axis=2)[:, :, kept]]).T, **how)
+    for at, column in enumerate(("dropped", "shuffled")):
+        value, low, high, error = (each[at * len(factors) : (at + 1) * len(factors)] for each in both)
         name = f"{column}_log_loss_change"
         table = table.assign(**{name: value, f"{name}_low": low, f"{name}_high": high})
         # One-sided: a factor that makes the prediction worse is no more important than one that does nothing.
@@ -336,11 +336,13 @@ def predict_win_probability(
     >>> predict_win_probability(frame, ["x_sponsor"], as_of=date(2026, 9, 30)).round(2).values.tolist()
     [[0, 0, 'r1', 5.0, 599, 0.21, 0.16, 0.27]]
     """
-    (rows, cases), now = _cases(frame, factors), pd.Timestamp(as_of) + _DAY
+    (rows, cases), now = cases_of(frame, factors), pd.Timestamp(as_of) + _DAY
     is_open = ~rows["is_closed"].to_numpy(dtype=bool)
     table = rows.loc[is_open, ["opportunity_id", "account_id", "owner_id"]].assign(open_days=rows["days"])
     table = table.assign(n=0, **dict.fromkeys([f"win_probability{end}" for end in _ENDS], np.nan))
-    learnt = chances.learn(cases, now, _start(now, window, calendar), _start(now, LEVEL_WINDOW, calendar), seed=seed)
+    learnt = chances.learn(
+        cases, now, first_day(now, window, calendar), first_day(now, LEVEL_WINDOW, calendar), seed=seed
+    )
     if learnt is not None:
         x, error = chances.log_odds(learnt, cases, np.flatnonzero(is_open))
         x = x + chances.age_levels(learnt, cases, table["open_days"].to_numpy(dtype=float))
@@ -433,60 +435,6 @@ def importance_sentence(table: pd.DataFrame) -> str:
     listed = " and ".join(filter(None, [", ".join(named[:-1]), named[-1]]))
     others = f"; none of the other factors ({rest}) helps by more than chance would" if rest else ""
     return f"Later deals are predicted better with {listed}{others}."
-
-
-def _cases(frame: pd.DataFrame, factors: Sequence[str]) -> tuple[pd.DataFrame, chances.Cases]:
-    """The deals with a date in the order of their landmarks, and the same as `chances` takes them."""
-    checks.require_columns(frame, [*_FRAME, *factors], where="win_model")
-    if not len(factors):
-        raise checks.ParameterError("win_model: factors is empty. Give at least one column to predict from.")
-    rows = frame[frame["landmark_at"].notna()].sort_values("landmark_at", kind="stable", ignore_index=True)
-    landed = rows["landmark_at"].dt.normalize()
-    ended = (landed + rows["days"] * _DAY).where(rows["is_closed"].astype(bool))
-    cases = chances.Cases(
-        begun=landed.to_numpy("datetime64[D]"),
-        ended=ended.to_numpy("datetime64[D]"),
-        outcome=rows["is_won"].to_numpy(dtype=float),
-        cluster=rows["account_id"].to_numpy(),
-        columns=encoding.coded(rows, factors),
-    )
-    return rows, cases
-
-
-def _start(now: pd.Timestamp, quarters: int, calendar: Calendar) -> pd.Timestamp:
-    """First day of the `quarters` quarters that end with the day before `now`."""
-    last = quarter((now - _DAY).date(), calendar)
-    return pd.Timestamp(trailing_quarters(last, quarters, calendar)[0].start)
-
-
-def _rolled(
-    frame, factors, as_of: date, calendar: Calendar, quarters: int, window: int, seed: int, apart: bool = False
-) -> tuple[pd.DataFrame, np.ndarray | None]:
-    """The later deals with their chances; with `apart`, also what each factor changes of each deal's log-loss."""
-    rows, cases = _cases(frame, factors)
-    pieces, changes, penalty = [], [], None
-    first = rows["landmark_at"].iloc[0] if len(rows) else pd.Timestamp(as_of)
-    for each in quarters_between(first.date(), as_of, calendar)[-quarters:]:
-        now = pd.Timestamp(each.start)
-        later = np.flatnonzero(each.contains(rows["landmark_at"]))
-        starts = _start(now, window, calendar), _start(now, LEVEL_WINDOW, calendar)
-        learnt = chances.learn(cases, now, *starts, penalty=penalty, seed=seed)
-        if learnt is None or not len(later):
-            continue
-        penalty = learnt.found.penalty
-        pieces.append(_given(rows.iloc[later], chances.predict(learnt, cases, later), learnt, each))
-        if apart:
-            changes.append(chances.changes(learnt, cases, later, seed=seed))
-    nothing = rows.iloc[:0].reindex(columns=rows.columns.union(_GIVEN))
-    scored = pd.concat(pieces, ignore_index=True) if pieces else nothing
-    scored["weight"] = censoring.known_end_weights(scored["days"], scored["is_closed"])
-    return scored, np.concatenate(changes, axis=2) if changes else None
-
-
-def _given(later: pd.DataFrame, chance: np.ndarray, learnt: chances.Learnt, each: Period) -> pd.DataFrame:
-    crm = later[CRM] if CRM in later else np.nan
-    given = {MODEL: chance, BASE_RATE: learnt.base_rate, CRM: crm, "n_known": len(learnt.known.at)}
-    return later.assign(period=each.label, cutoff_date=pd.Timestamp(each.start) - _DAY, **given)
 
 
 def _decided(later: pd.DataFrame, model: str) -> pd.DataFrame:

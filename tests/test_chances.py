@@ -182,7 +182,7 @@ def test_dropping_a_column_is_learning_without_it():
     told = cases(6000)
     now, rows = DAY + 400, np.flatnonzero(told.begun >= DAY + 400)
     learnt = chances.learn(told, now, DAY, DAY + 200)
-    alone = encoding.Coded(("noise",), told.columns.values[1:], (0,))
+    alone = encoding.Coded(("noise",), told.columns.values[1:], (0,), (None,))
     without = chances.learn(told._replace(columns=alone), now, DAY, DAY + 200, penalty=learnt.found.penalty)
     chance = chances.predict(without, told._replace(columns=alone), rows)
     full = chances.predict(learnt, told, rows)

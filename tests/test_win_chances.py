@@ -49,7 +49,7 @@ def test_nearer_weeks_count_for_more(case, monkeypatch):
     seen, fit = [], repeated.fit
     monkeypatch.setattr(repeated, "fit", lambda *given, weight, **how: seen.append(weight) or fit(*given, **how))
     monkeypatch.setattr(win_chances, "REACH", 4)
-    win_chances.learn(case)
+    win_chances.learn(dataclasses.replace(case))
     assert seen[0][case.past["week"].to_numpy() == case.week].tolist() == [1.0] * 4800
     assert seen[0][case.past["week"].to_numpy() != case.week] == pytest.approx(np.full(9600, 0.2))
 

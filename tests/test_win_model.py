@@ -241,9 +241,9 @@ def test_the_penalty_is_chosen_once_before_the_first_quarter(frame, monkeypatch)
     monkeypatch.setattr(
         win_model.chances.ridge,
         "best_penalty",
-        lambda columns, *args, **how: seen.append(len(columns)) or best(columns, *args, **how),
+        lambda columns, *args, **how: seen.append(len(columns.values)) or best(columns, *args, **how),
     )
-    later = win_model.later_deals(frame, FACTORS, as_of=AS_OF)
+    later = win_model.later_deals(frame.copy(), FACTORS, as_of=AS_OF)
     assert seen == [later["n_known"].iloc[0]]
 
 

@@ -1,5 +1,6 @@
 """Tidy frame in, figures out: the numbers of a page as the figures file lists them."""
 
+import functools
 import hashlib
 import json
 import re
@@ -252,7 +253,12 @@ def _dates(label: str, scope: Scope) -> tuple[str | None, str | None]:
 
 
 def _slug(item: object) -> str:
-    return re.sub(r"[^A-Za-z0-9_-]+", "-", words.group(item)).strip("-")[:40] or "x"
+    return _slug_of(words.group(item))
+
+
+@functools.cache
+def _slug_of(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", text).strip("-")[:40] or "x"
 
 
 def _is_slug(item: object) -> bool:

@@ -247,7 +247,8 @@ def _noted(layout: Layout, made: list[figures.Figure], limit: int) -> dict[tuple
 
 
 def _places(frame: pd.DataFrame) -> list[tuple[int, str]]:
-    return [(position, column) for position in range(len(frame)) for column in figures.columns(frame).metrics]
+    metrics = figures.columns(frame).metrics
+    return [(position, column) for position in range(len(frame)) for column in metrics]
 
 
 def _notes(layout: Layout, limit: int) -> list[str]:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-_CHUNK = 4_000_000  # resampling counts held at once
+_CHUNK = 250_000  # resampling counts held at once: they stay in the processor's cache
 
 
 class Estimate(NamedTuple):
@@ -68,15 +68,28 @@ def ratio_interval(
     >>> [round(value, 2) for value in ratio_interval([1.0, 2, 3, 4], [2.0, 2, 4, 4])]
     [0.83, 0.62, 1.0]
     """
-    weight = np.ones(len(numerator)) if weight is None else np.asarray(weight, dtype=float)
-    sums = np.column_stack([weight * numerator, weight * denominator])
+    options = {"weight": weight, "cluster": cluster, "draws": draws, "confidence": confidence, "seed": seed}
+    return ratio_intervals([(numerator, denominator)], **options)[0]
+
+
+def ratio_intervals(
+    pairs, *, weight=None, cluster=None, draws: int = 2000, confidence: float = 0.95, seed: int = 0
+) -> list[Estimate]:
+    """`ratio_interval` of several pairs of numerator and denominator over the same rows, which are drawn once for all.
+
+    Examples
+    --------
+    >>> [[round(value, 2) for value in each] for each in ratio_intervals([([1.0, 2], [2.0, 2]), ([1.0, 1], [1.0, 1])])]
+    [[0.75, 0.5, 1.0], [1.0, 1.0, 1.0]]
+    """
+    columns = [np.asarray(each, dtype=float) for pair in pairs for each in pair]
+    given = 1.0 if weight is None else np.asarray(weight, dtype=float)
+    sums = np.column_stack([given * each for each in columns])
     total = sums.sum(axis=0)
-    if not len(sums) or total[1] == 0:
-        return _MISSING
+    if not len(sums) or not total[1::2].any():
+        return [_MISSING] * len(pairs)
     drawn = resampled_sums(sums, cluster=cluster, draws=draws, seed=seed)
-    drawn = drawn[drawn[:, 1] != 0]
-    low, high = np.quantile(drawn[:, 0] / drawn[:, 1], [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Estimate(float(total[0] / total[1]), float(low), float(high))
+    return [_ratio(total[at : at + 2], drawn[:, at : at + 2], confidence) for at in range(0, len(total), 2)]
 
 
 def resampled_sums(columns, *, cluster=None, draws: int = 2000, seed: int = 0) -> np.ndarray:
@@ -113,9 +126,16 @@ def by_cluster(columns: np.ndarray, cluster) -> np.ndarray:
     codes = pd.factorize(pd.Series(cluster).reset_index(drop=True))[0]
     alone = codes < 0
     codes[alone] = codes.max(initial=-1) + 1 + np.arange(alone.sum())
-    sums = np.zeros((codes.max(initial=-1) + 1, columns.shape[1]))
-    np.add.at(sums, codes, columns)
-    return sums
+    n = codes.max(initial=-1) + 1
+    return np.column_stack([np.bincount(codes, each, n) for each in columns.T])
+
+
+def _ratio(total: np.ndarray, drawn: np.ndarray, confidence: float) -> Estimate:
+    if total[1] == 0:
+        return _MISSING
+    drawn = drawn[drawn[:, 1] != 0]
+    low, high = np.quantile(drawn[:, 0] / drawn[:, 1], [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Estimate(float(total[0] / total[1]), float(low), float(high))
 
 
 _MISSING = Estimate(np.nan, np.nan, np.nan)

@@ -18,6 +18,7 @@ MIN_OUTCOME = 10  # of them, each way
 _LEVEL_PRIOR = 0.5  # standard deviation, in log odds, of the change of level thought likely beforehand
 _AGES = (0.25, 0.5, 0.75, 0.9)  # of how long cases take to end: where the level of an age is learnt
 _SHUFFLES = 5
+_SETTLED = 1e-13  # in log odds: beyond it only the last digits move
 _DAY = np.timedelta64(1, "D")
 
 
@@ -44,7 +45,6 @@ class Learnt(NamedTuple):
 
     found: ridge.Fit
     encoder: encoding.Encoder
-    matrix: np.ndarray  # of the known cases
     known: Known
     latest: Known
     base_rate: float
@@ -95,14 +95,14 @@ def learn(
     if len(ended.at) < MIN_KNOWN or min(hits, len(ended.at) - hits) < MIN_OUTCOME:
         return None
     encoder, outcome = encoding.learn(cases.columns, ended.at), cases.outcome[ended.at]
-    matrix = encoding.encode(encoder, cases.columns, ended.at)
+    design = ridge.Design(encoding.encode(encoder, cases.columns, ended.at, constant=True))
     if penalty is None:
-        penalty = ridge.best_penalty(matrix, outcome, weight=ended.weight, cluster=cases.cluster[ended.at], seed=seed)
-    found = ridge.fit(matrix, outcome, penalty=penalty, weight=ended.weight)
+        penalty = ridge.best_penalty(design, outcome, weight=ended.weight, cluster=cases.cluster[ended.at], seed=seed)
+    found = ridge.fit(design, outcome, penalty=penalty, weight=ended.weight)
     latest, usual = known(cases, now, latest_since), logit(np.average(outcome, weights=ended.weight))
     shift = _level(np.full(len(latest.at), usual), cases.outcome[latest.at], latest.weight)
-    learnt = Learnt(found, encoder, matrix, ended, latest, float(expit(usual + shift)))
-    return learnt._replace(found=_levelled(found, learnt, cases))
+    learnt = Learnt(found, encoder, ended, latest, float(expit(usual + shift)))
+    return learnt._replace(found=_levelled(found, learnt, cases, _latest(learnt, design)))
 
 
 def predict(learnt: Learnt, cases: Cases, rows: np.ndarray) -> np.ndarray:
@@ -117,7 +117,7 @@ def log_odds(learnt: Learnt, cases: Cases, rows: np.ndarray) -> tuple[np.ndarray
     the truth may be no sum of log odds, so it is somewhat too small.
     """
     matrix = encoding.encode(learnt.encoder, cases.columns, rows)
-    latest = expit(ridge.log_odds(learnt.found, learnt.matrix[np.searchsorted(learnt.known.at, learnt.latest.at)]))
+    latest = predict(learnt, cases, learnt.latest.at)
     level = 1 / (learnt.latest.weight @ (latest * (1 - latest)) + 1 / _LEVEL_PRIOR**2)
     return ridge.log_odds(learnt.found, matrix), np.sqrt(ridge.deviations(learnt.found, matrix) ** 2 + level)
 
@@ -128,7 +128,8 @@ def age_levels(learnt: Learnt, cases: Cases, ages: np.ndarray) -> np.ndarray:
     At the quantiles of how long cases last, the level that is right on average for the known
     ones that lasted at least as long; straight lines between.
     """
-    x, outcome = ridge.log_odds(learnt.found, learnt.matrix), cases.outcome[learnt.known.at]
+    matrix, outcome = encoding.encode(learnt.encoder, cases.columns, learnt.known.at), cases.outcome[learnt.known.at]
+    x = ridge.log_odds(learnt.found, matrix)
     knots = np.r_[0.0, np.quantile(learnt.known.days, _AGES)]
     lasting = [learnt.known.days >= age for age in knots]
     levels = np.array([_level(x[mine], outcome[mine], learnt.known.weight[mine]) for mine in lasting])
@@ -146,13 +147,14 @@ def changes(learnt: Learnt, cases: Cases, rows: np.ndarray, *, seed: int = 0) ->
     """
     outcome, random = cases.outcome[rows], np.random.default_rng(seed)
     matrix = encoding.encode(learnt.encoder, cases.columns, rows)
-    x = ridge.log_odds(learnt.found, matrix)
+    design = ridge.Design(encoding.encode(learnt.encoder, cases.columns, learnt.known.at, constant=True))
+    latest, x = _latest(learnt, design), ridge.log_odds(learnt.found, matrix)
     losses = scores.log_losses(outcome, expit(x))
     orders = [random.permutation(len(rows)) for _ in range(_SHUFFLES)]
     dropped, shuffled = [], []
     for column in range(len(cases.columns.names)):
         mine = learnt.encoder.owner == column
-        without = _without(learnt, cases, mine)
+        without = _without(learnt, cases, mine, design, latest)
         dropped.append(scores.log_losses(outcome, expit(ridge.log_odds(without, matrix))) - losses)
         part = matrix[:, mine] @ learnt.found.coefficients[1:][mine]
         others = [scores.log_losses(outcome, expit(x - part + part[order])) for order in orders]
@@ -160,20 +162,22 @@ def changes(learnt: Learnt, cases: Cases, rows: np.ndarray, *, seed: int = 0) ->
     return np.array([dropped, shuffled])
 
 
-def _without(learnt: Learnt, cases: Cases, mine: np.ndarray) -> ridge.Fit:
+def _without(learnt: Learnt, cases: Cases, mine, design: ridge.Design, latest: ridge.Design) -> ridge.Fit:
     if not mine.any():
         return learnt.found
     outcome, weight = cases.outcome[learnt.known.at], learnt.known.weight
-    return _levelled(ridge.without(learnt.found, mine, learnt.matrix, outcome, weight), learnt, cases)
+    return _levelled(ridge.without(learnt.found, mine, design, outcome, weight), learnt, cases, latest)
 
 
-def _levelled(found: ridge.Fit, learnt: Learnt, cases: Cases) -> ridge.Fit:
+def _latest(learnt: Learnt, design: ridge.Design) -> ridge.Design:
+    """The columns of the latest cases, from those of all known ones."""
+    return ridge.Design(design.values[np.searchsorted(learnt.known.at, learnt.latest.at)])
+
+
+def _levelled(found: ridge.Fit, learnt: Learnt, cases: Cases, columns: ridge.Design) -> ridge.Fit:
     """The fit with its intercept moved to where the latest cases are."""
-    latest = learnt.latest
-    rows = np.searchsorted(learnt.known.at, latest.at)
-    x = ridge.log_odds(found, learnt.matrix[rows])
-    moved = found.coefficients.copy()
-    moved[0] += _level(x, cases.outcome[latest.at], latest.weight)
+    latest, moved = learnt.latest, found.coefficients.copy()
+    moved[0] += _level(ridge.log_odds(found, columns), cases.outcome[latest.at], latest.weight)
     return found._replace(coefficients=moved)
 
 
@@ -183,5 +187,8 @@ def _level(x: np.ndarray, outcome: np.ndarray, weight: np.ndarray) -> float:
     for _ in range(25):
         p = expit(x + shift)
         slope = weight @ (outcome - p) - shift / _LEVEL_PRIOR**2
-        shift += slope / (weight @ (p * (1 - p)) + 1 / _LEVEL_PRIOR**2)
+        step = slope / (weight @ (p * (1 - p)) + 1 / _LEVEL_PRIOR**2)
+        shift += step
+        if abs(step) < _SETTLED:
+            break
     return float(shift)

@@ -282,9 +282,9 @@ class _Futures(NamedTuple):
 def _rows(time, cause, causes: Sequence[str], *, entry=None, cluster=None) -> _Rows:
     time = np.asarray(time, dtype=float)
     entry = np.full(len(time), -np.inf) if entry is None else np.asarray(entry, dtype=float)
-    names = pd.Series(cause, dtype="str").to_numpy(dtype=object, na_value=None)
-    numbers = {name: number for number, name in enumerate(causes)} | {None: -1}
-    code = np.array([numbers.get(name, len(causes)) for name in names], dtype=int)
+    number, names = pd.factorize(pd.Series(cause, dtype="str"))
+    numbers = {name: number for number, name in enumerate(causes)}
+    code = np.array([*(numbers.get(name, len(causes)) for name in names), -1], dtype=int)[number]  # missing: the last
     number = np.arange(len(time)) if cluster is None else groups.clusters(pd.Series(cluster))
     return _Rows(time, entry, code, number, tuple(causes))
 

@@ -16,6 +16,7 @@ class Coded(NamedTuple):
     names: tuple[str, ...]
     values: tuple[np.ndarray, ...]
     n_levels: tuple[int, ...]
+    levels: tuple[pd.Index | None, ...]  # in the order of their numbers
 
 
 class Encoder(NamedTuple):
@@ -35,17 +36,43 @@ def coded(frame: pd.DataFrame, columns: Sequence[str]) -> Coded:
     >>> coded(pd.DataFrame({"size": [1.0, 2.0], "kind": ["a", None]}), ["kind", "size"]).n_levels
     (2, 0)
     """
-    values, counts = [], []
+    values, levels = [], []
     for name in columns:
         column = frame[name]
         if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
             values.append(column.to_numpy(dtype=float, na_value=np.nan))
-            counts.append(0)
+            levels.append(None)
         else:
-            codes, levels = pd.factorize(column, use_na_sentinel=False, sort=False)
+            codes, found = pd.factorize(column, use_na_sentinel=False, sort=False)
             values.append(codes)
-            counts.append(len(levels))
-    return Coded(tuple(columns), tuple(values), tuple(counts))
+            levels.append(pd.Index(found))
+    counts = tuple(0 if each is None else len(each) for each in levels)
+    return Coded(tuple(columns), tuple(values), counts, tuple(levels))
+
+
+def joined(first: Coded, rows: np.ndarray, then: Coded) -> Coded:
+    """Some rows of one frame and after them all rows of another, as if they had been coded together.
+
+    Examples
+    --------
+    >>> one, other = (coded(pd.DataFrame({"kind": list(kinds)}), ["kind"]) for kinds in ("abc", "cd"))
+    >>> found = joined(one, np.array([1, 2]), other)
+    >>> found.values[0].tolist(), found.n_levels
+    ([0, 1, 1, 2], (3,))
+    """
+    values, counts, levels = [], [], []
+    for one, other, known, new in zip(first.values, then.values, first.levels, then.levels, strict=True):
+        if known is None:
+            values.append(np.concatenate([one[rows], other]))
+            counts.append(0)
+            levels.append(None)
+            continue
+        number, every = pd.factorize(known.append(new), use_na_sentinel=False)
+        codes, kept = pd.factorize(np.concatenate([one[rows], number[len(known) :][other]]))
+        values.append(codes)
+        counts.append(len(kept))
+        levels.append(every[kept])
+    return Coded(first.names, tuple(values), tuple(counts), tuple(levels))
 
 
 def learn(columns: Coded, rows: np.ndarray, *, min_n: int = MIN_N) -> Encoder:
@@ -70,14 +97,14 @@ def learn(columns: Coded, rows: np.ndarray, *, min_n: int = MIN_N) -> Encoder:
     return Encoder(tuple(rules), np.array(owner, dtype=int))
 
 
-def encode(encoder: Encoder, columns: Coded, rows: np.ndarray) -> np.ndarray:
-    """The matrix of the rows: one column per rule."""
-    matrix = np.zeros((len(rows), len(encoder.rules)))
-    for place, (number, kind, *rule) in enumerate(encoder.rules):
+def encode(encoder: Encoder, columns: Coded, rows: np.ndarray, *, constant: bool = False) -> np.ndarray:
+    """The matrix of the rows: one column per rule, behind one of ones where a `constant` is asked for."""
+    matrix = np.ones((len(rows), constant + len(encoder.rules)))
+    for place, (number, kind, *rule) in enumerate(encoder.rules, start=int(constant)):
         values = columns.values[number][rows]
         if kind == "levels":
             members, mean = rule
-            matrix[:, place] = members[np.minimum(values, len(members) - 1)] - mean
+            matrix[:, place] = (members - mean)[np.minimum(values, len(members) - 1)]
         elif kind == "missing":
             matrix[:, place] = np.isnan(values) - rule[0]
         else:
@@ -106,7 +133,7 @@ def _number_rules(values: np.ndarray) -> list[tuple]:
         return missing
     low, high = known.min(), known.max()
     centred = known - known.mean()
-    is_log = bool(low >= 0 and np.mean(centred**3) > _SKEWED * known.std() ** 3)
+    is_log = bool(low >= 0 and centred @ centred**2 > len(known) * _SKEWED * known.std() ** 3)
     seen = _scaled(known, is_log)
     return [("number", is_log, low, high, seen.mean(), seen.std()), *missing]
 

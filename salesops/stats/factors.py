@@ -51,10 +51,20 @@ class Model:
         By name, the rows fitted first; rows after them are only for means to be taken over.
     cluster
         Which of the rows fitted belong together, or None.
+    like
+        A model with the same rows fitted, whose fits are taken over.
     """
 
-    def __init__(self, outcome: np.ndarray, factors: Mapping[str, Factor], cluster: np.ndarray | None) -> None:
-        self.outcome, self.factors, self.cluster = np.asarray(outcome, dtype=float), dict(factors), cluster
+    def __init__(
+        self,
+        outcome: np.ndarray,
+        factors: Mapping[str, Factor],
+        cluster: np.ndarray | logit.Clusters | None,
+        like: "Model | None" = None,
+    ) -> None:
+        self.outcome, self.factors, self.like = np.asarray(outcome, dtype=float), dict(factors), like
+        is_known = cluster is None or isinstance(cluster, logit.Clusters)
+        self.cluster = cluster if is_known else logit.clusters(cluster)
         n = max([len(outcome), *(len(each.columns) for each in factors.values())])
         self.every = np.column_stack([np.ones(n), *(each.columns for each in factors.values())])
         self.design = self.every[: len(outcome)]
@@ -64,6 +74,8 @@ class Model:
     @cached_property
     def independent(self) -> np.ndarray:
         """Which columns add to those before them."""
+        if self.like is not None:
+            return self.like.independent
         return logit.independent_columns(self.design)
 
     @property
@@ -80,8 +92,12 @@ class Model:
     @cached_property
     def held(self) -> set[str]:
         """Factors whose estimates need the penalty: they part the outcomes, or a level has hardly any of one."""
+        if self.like is not None:
+            return self.like.held
         columns = np.flatnonzero(self.independent)
-        parted = columns[logit.separated_columns(self.design[:, columns], self.outcome)]
+        parted = np.zeros(0, dtype=int)
+        if self._finite is None:
+            parted = columns[logit.separated_columns(self.design[:, columns], self.outcome)]
         return {
             name
             for name, block in self.blocks.items()
@@ -113,13 +129,24 @@ class Model:
 
     @cached_property
     def _whole(self) -> logit.Fit:
+        if self.like is not None:
+            return self.like._whole
         return self._fit(np.arange(self.design.shape[1]))
+
+    @cached_property
+    def _finite(self) -> np.ndarray | None:
+        """Estimates without a penalty, where they are all finite."""
+        return logit.finite_coefficients(self.design[:, self.independent], self.outcome)
 
     def _fit(self, columns: np.ndarray) -> logit.Fit:
         strength = np.zeros(self.design.shape[1])
         for name in self.held:
             strength[self.blocks[name]] = STRENGTH
-        return logit.fit(self.design[:, columns], self.outcome, cluster=self.cluster, strength=strength[columns])
+        is_whole = len(columns) == self.design.shape[1]
+        return logit.fit(
+            self.design if is_whole else self.design[:, columns], self.outcome, cluster=self.cluster,
+            strength=strength[columns], start=None if self.held or not is_whole else self._finite, is_independent=True,
+        )  # fmt: skip
 
     def _few(self, level: Level) -> bool:
         has = level.has[: len(self.outcome)]
@@ -153,7 +180,7 @@ def category(column: pd.Series, *, remainder: str | None = None, n: int | None =
         .sort_values(ascending=False, kind="stable")
     )
     names = [name for name in counts.index if name != remainder] + [name for name in counts.index if name == remainder]
-    has = column.to_numpy()[:, None] == np.array(names, dtype=object)
+    has = pd.Index(names).get_indexer(column)[:, None] == np.arange(len(names))
     rows = np.eye(len(names))[:, 1:]
     levels = tuple(Level(name, row, mine) for name, row, mine in zip(names, rows, has.T, strict=True))
     return Factor("category", has[:, 1:].astype(float), levels, tuple((each, 0) for each in range(1, len(names))))

@@ -17,9 +17,11 @@ from scipy.stats import f as fisher
 from scipy.stats import t as student
 
 from salesops import checks
+from salesops.stats.gram import gram
 
 _MOST_PULL = 0.99  # a cluster that alone decides a coefficient leaves nothing to learn its error from
 _MOST_STEPS, _SETTLED = 60, 1e-12
+_NO_PART = 1e-7  # of a coefficient at most one: the linear programme calls less than ten times as much nothing
 _TIE = 1e-8  # a column nearer than this, in its own length, to the span of the others is told by them
 
 
@@ -34,6 +36,12 @@ class Fit(NamedTuple):
     log_likelihood: float  # with the penalty, which is 0 where the coefficients are 0
     strength: np.ndarray  # of the log-F penalty, column by column
     freedom: float  # clusters less one, or infinite
+
+
+class Clusters(NamedTuple):
+    """Rows that belong together, numbered."""
+
+    number: np.ndarray
 
 
 class GroupTest(NamedTuple):
@@ -64,7 +72,7 @@ class Mean(NamedTuple):
     high: float
 
 
-def fit(design, outcome, *, cluster=None, strength=0.0, start=None) -> Fit:
+def fit(design, outcome, *, cluster=None, strength=0.0, start=None, is_independent: bool = False) -> Fit:
     """Maximum likelihood, or penalised by a log-F(m, m) prior on chosen coefficients.
 
     The prior of strength ``m`` on a coefficient is ``m`` further trials, half of them successes,
@@ -87,6 +95,8 @@ def fit(design, outcome, *, cluster=None, strength=0.0, start=None) -> Fit:
         Of the penalty, one number or one a column; 0 is none.
     start
         Coefficients to start from.
+    is_independent
+        Whether `independent_columns` has been asked, and every column is.
 
     Raises
     ------
@@ -106,7 +116,7 @@ def fit(design, outcome, *, cluster=None, strength=0.0, start=None) -> Fit:
     """
     design, outcome = np.asarray(design, dtype=float), np.asarray(outcome, dtype=float)
     strength = np.broadcast_to(np.asarray(strength, dtype=float), design.shape[1:]).copy()
-    kept = independent_columns(design)
+    kept = np.ones(design.shape[1], dtype=bool) if is_independent else independent_columns(design)
     if not kept.all():
         raise checks.DataError(
             f"logistic regression: {(~kept).sum()} of {len(kept)} columns depend on the others "
@@ -114,10 +124,23 @@ def fit(design, outcome, *, cluster=None, strength=0.0, start=None) -> Fit:
         )
     beta = _coefficients(design, outcome, strength, start)
     p, q = expit(design @ beta), expit(beta)
-    model = np.linalg.inv((design * (p * (1 - p))[:, None]).T @ design + np.diag(strength * q * (1 - q)))
+    model = np.linalg.inv(gram(design, p * (1 - p)) + np.diag(strength * q * (1 - q)))
     covariance, freedom = _jackknife(design, outcome - p, p * (1 - p), model, cluster)
     likelihood = log_expit(design @ beta * (2 * outcome - 1)).sum() + (strength / 2 * np.log(4 * q * (1 - q))).sum()
     return Fit(design, outcome, beta, covariance, model, float(likelihood), strength, freedom)
+
+
+def clusters(cluster) -> Clusters:
+    """The rows' clusters by number, to be given to several fits; a missing one stands alone.
+
+    Examples
+    --------
+    >>> clusters(["a", None, "a", None]).number.tolist()
+    [0, 1, 0, 2]
+    """
+    number = pd.factorize(np.asarray(cluster, dtype=object))[0]
+    alone = number < 0
+    return Clusters(np.where(alone, number.max(initial=-1) + np.cumsum(alone), number))
 
 
 def group_test(fitted: Fit, columns: Sequence[int]) -> GroupTest:
@@ -140,8 +163,7 @@ def group_test(fitted: Fit, columns: Sequence[int]) -> GroupTest:
     """
     columns = np.asarray(columns)
     others = np.setdiff1d(np.arange(fitted.design.shape[1]), columns)
-    # From the coefficients of the larger model Newton's steps can overshoot where it is nearly separated.
-    smaller = fit(fitted.design[:, others], fitted.outcome, strength=fitted.strength[others])
+    smaller = _without(fitted, columns, others)
     block = np.ix_(columns, columns)
     effect = np.trace(np.linalg.solve(fitted.model_covariance[block], fitted.covariance[block])) / len(columns)
     ratio = max(2 * (fitted.log_likelihood - smaller.log_likelihood), 0.0) / max(effect, 1.0)
@@ -256,6 +278,30 @@ def separated_columns(design, outcome) -> np.ndarray:
     return np.abs(found.x) > 1e-6
 
 
+def finite_coefficients(design: np.ndarray, outcome: np.ndarray) -> np.ndarray | None:
+    """The estimates where they prove that nothing parts the outcomes, which is quicker than `separated_columns`.
+
+    Coefficients ``b`` that part them have a sum over the rows of ``|residual| * |x @ b|`` that is ``score @ b``; none
+    is beyond one, so the length of ``x @ b`` is at most the scores' sum over the smallest residual. Where the columns
+    have no direction that short, nothing parts them.
+
+    Examples
+    --------
+    >>> bool(finite_coefficients(np.ones((4, 1)), np.array([1.0, 0, 1, 0])) is None)
+    False
+    >>> finite_coefficients(np.ones((4, 1)), np.ones(4)) is None
+    True
+    """
+    try:
+        beta = _coefficients(design, outcome, np.zeros(design.shape[1]), None)
+    except (checks.DataError, np.linalg.LinAlgError):
+        return None
+    residual = outcome - expit(design @ beta)
+    shortest = np.sqrt(max(np.linalg.eigvalsh(gram(design, np.ones(len(design))))[0], 0.0))
+    most = _NO_PART * np.abs(residual).min(initial=1.0) * shortest
+    return beta if np.abs(design.T @ residual).sum() <= most else None
+
+
 def independent_columns(design) -> np.ndarray:
     """Which columns add a direction to those before them.
 
@@ -266,13 +312,14 @@ def independent_columns(design) -> np.ndarray:
     """
     design = np.asarray(design, dtype=float)
     kept = np.zeros(design.shape[1], dtype=bool)
-    basis = np.zeros((len(design), 0))
+    basis = np.zeros(design.shape, order="F")  # its first columns are filled
     for number, column in enumerate(design.T):
-        rest = column - basis @ (basis.T @ column)
+        known = basis[:, : kept.sum()]
+        rest = column - known @ (known.T @ column)
         size = np.linalg.norm(rest)
         kept[number] = size > _TIE * max(np.linalg.norm(column), _TIE)
         if kept[number]:
-            basis = np.column_stack([basis, rest / size])
+            basis[:, known.shape[1]] = rest / size
     return kept
 
 
@@ -282,7 +329,7 @@ def _coefficients(design: np.ndarray, outcome: np.ndarray, strength: np.ndarray,
     for _ in range(_MOST_STEPS):
         p, q = expit(design @ beta), expit(beta)
         score = design.T @ (outcome - p) + strength * (0.5 - q)
-        information = (design * (p * (1 - p))[:, None]).T @ design + np.diag(strength * q * (1 - q))
+        information = gram(design, p * (1 - p)) + np.diag(strength * q * (1 - q))
         step = np.linalg.solve(information, score)
         beta = beta + step * min(1.0, 4.0 / np.abs(step).max(initial=4.0))
         if score @ step < _SETTLED:
@@ -293,14 +340,27 @@ def _coefficients(design: np.ndarray, outcome: np.ndarray, strength: np.ndarray,
     )
 
 
+def _without(fitted: Fit, columns: np.ndarray, others: np.ndarray) -> Fit:
+    """The fit on the other columns alone.
+
+    Begun at the lowest point of the quadratic that the larger fit describes; from nothing where Newton's steps
+    overshoot from there, as they can where outcomes are nearly separated.
+    """
+    across, inner = (fitted.model_covariance[np.ix_(rows, columns)] for rows in (others, columns))
+    near = fitted.coefficients[others] - across @ np.linalg.solve(inner, fitted.coefficients[columns])
+    design, given = fitted.design[:, others], {"strength": fitted.strength[others], "is_independent": True}
+    try:
+        return fit(design, fitted.outcome, start=near, **given)
+    except (checks.DataError, np.linalg.LinAlgError):
+        return fit(design, fitted.outcome, **given)
+
+
 def _jackknife(
     design: np.ndarray, residual: np.ndarray, weight: np.ndarray, model: np.ndarray, cluster
 ) -> tuple[np.ndarray, float]:
     if cluster is None:
         return model, np.inf
-    number = pd.factorize(np.asarray(cluster, dtype=object))[0]
-    alone = number < 0
-    number = np.where(alone, number.max(initial=-1) + np.cumsum(alone), number)
+    number = (cluster if isinstance(cluster, Clusters) else clusters(cluster)).number
     sizes = np.bincount(number)
     if len(sizes) < 2:
         return model, np.inf

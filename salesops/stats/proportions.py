@@ -1,5 +1,7 @@
 """Shares of a whole, with intervals that cover."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 from scipy.stats import norm
@@ -9,6 +11,8 @@ from statsmodels.stats.proportion import (
     multinomial_proportions_confint,
     proportion_confint,
 )
+
+from salesops.stats import groups
 
 _COMPARISON = ["odds_ratio", "odds_ratio_low", "odds_ratio_high", "difference", "difference_low", "difference_high",
                "crude_odds_ratio", "statistic", "p_value"]  # fmt: skip
@@ -275,27 +279,24 @@ def weighted_share(
        n    hit  total  share  share_low  share_high
     0  4  150.0  300.0    0.5       0.12        0.88
     """
-    keys = by or ["all"]
-    rows = frame.assign(
-        all=0, total=frame[weight], hit=frame[weight].where(frame[success], 0.0), cluster=_clusters(frame, cluster)
-    )
-    units = (
-        rows.groupby([*keys, "cluster"], dropna=False, observed=True)
-        .agg(n=("hit", "size"), hit=("hit", "sum"), total=("total", "sum"))
-        .reset_index()
-    )
-    groups = units.groupby(keys, dropna=False, observed=True)
-    hit, total = groups["hit"].transform("sum"), groups["total"].transform("sum")
-    units["variance"] = ((units["hit"] - hit / total * units["total"]) / total) ** 2
-    units["kish"] = (units["total"] / total) ** 2
-    table = (
-        units.assign(m=1)
-        .groupby(keys, dropna=False, observed=True)[["n", "hit", "total", "variance", "kish", "m"]]
-        .sum()
-    )
-    table = table.sort_values("total", ascending=False, kind="stable").reset_index()
-    if table.empty and not by:
-        table = pd.DataFrame([{"n": 0, "hit": 0.0, "total": 0.0, "variance": np.nan, "kish": np.nan, "m": 0}])
+    number = frame.groupby(by, dropna=False, observed=True).ngroup().to_numpy() if by else np.zeros(len(frame), int)
+    weights = frame[weight].to_numpy(dtype=float, na_value=np.nan)
+    counted = np.nan_to_num(weights, nan=0.0), np.where(frame[success].to_numpy(dtype=bool), weights, 0.0)
+    total, hit = (np.nan_to_num(each, nan=0.0) for each in counted)
+    # One unit a group and cluster.
+    unit, where = _units(number, groups.clusters(frame[cluster]) if cluster else np.arange(len(frame)))
+    n_groups = int(number.max(initial=-1 if by else 0)) + 1
+    table = _summed(number, {"n": np.ones(len(frame), dtype=int), "hit": hit, "total": total}, n_groups)
+    units = _summed(unit, {"hit": hit, "total": total}, len(where))
+    whole = table.iloc[where].reset_index(drop=True)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        off = ((units["hit"] - whole["hit"] / whole["total"] * units["total"]) / whole["total"]) ** 2
+        kish = (units["total"] / whole["total"]) ** 2
+    table = table.join(_summed(where, {"variance": off, "kish": kish, "m": np.ones(len(where), dtype=int)}, n_groups))
+    if by:
+        first = np.unique(number, return_index=True)[1]
+        table = pd.concat([frame[by].iloc[first].reset_index(drop=True), table], axis=1)
+    table = table.sort_values("total", ascending=False, kind="stable", ignore_index=True)
     share = table["hit"] / table["total"].where(table["total"] > 0)
     low, high = _wilson(share, _trials(table, share), confidence)
     return table[[*by, "n", "hit", "total"]].assign(share=share, share_low=low, share_high=high)
@@ -313,9 +314,16 @@ def _differences(x, n, y, m, confidence: float) -> dict[str, float]:
     return {"difference": difference} | limits
 
 
-def _clusters(frame: pd.DataFrame, cluster: str | None) -> pd.Series:
-    alone = pd.Series(np.arange(len(frame)), index=frame.index).astype(str)
-    return alone if cluster is None else ("c" + frame[cluster].astype("str")).where(frame[cluster].notna(), alone)
+def _units(group: np.ndarray, cluster: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The number of each row's group and cluster, and the group of each such unit."""
+    unit, cells = pd.factorize(group * (int(cluster.max(initial=0)) + 1) + cluster)
+    return unit, cells // (int(cluster.max(initial=0)) + 1)
+
+
+def _summed(group: np.ndarray, columns: Mapping[str, np.ndarray], n: int) -> pd.DataFrame:
+    return pd.DataFrame({
+        name: np.bincount(group, values, n).astype(np.asarray(values).dtype) for name, values in columns.items()
+    })  # fmt: skip
 
 
 def _trials(table: pd.DataFrame, share: pd.Series) -> pd.Series:

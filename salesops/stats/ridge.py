@@ -12,8 +12,16 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
+from salesops.stats.gram import gram
+
 PENALTIES = tuple(float(size) for size in np.geomspace(300.0, 3.0, 9))
 _STEPS, _CLOSE = 50, 1e-6  # the last step is squared in what is left
+
+
+class Design(NamedTuple):
+    """Columns behind a constant, which every function here takes as they are and copies no more."""
+
+    values: np.ndarray
 
 
 class Fit(NamedTuple):
@@ -32,7 +40,7 @@ def fit(columns, outcome, *, penalty: float, weight=None, start=None) -> Fit:
     Parameters
     ----------
     columns
-        Numbers, one row per case.
+        Numbers, one row per case, or a `Design`.
     outcome
         True or false.
     penalty
@@ -76,6 +84,8 @@ def log_odds(found: Fit, columns) -> np.ndarray:
     >>> log_odds(Fit(np.array([0.0, 1.0]), np.eye(2), 1.0), np.array([[0.0], [1.0]])).tolist()
     [0.0, 1.0]
     """
+    if isinstance(columns, Design):
+        return columns.values @ found.coefficients
     return np.asarray(columns, dtype=float) @ found.coefficients[1:] + found.coefficients[0]
 
 
@@ -119,8 +129,8 @@ def without(found: Fit, dropped: np.ndarray, columns, outcome, weight=None) -> F
     design, outcome, weight = _design(columns, outcome, weight)
     ridge = np.full(len(beta), found.penalty)
     ridge[0] = 0.0
-    slope, curve = _derivatives(design[:, ~held], outcome, weight, ridge[~held], beta[~held])
-    beta[~held] -= np.linalg.solve(curve, slope)
+    slope, curve = _derivatives(design, outcome, weight, ridge, beta)
+    beta[~held] -= np.linalg.solve(curve[np.ix_(~held, ~held)], slope[~held])
     return found._replace(coefficients=beta)
 
 
@@ -156,17 +166,20 @@ def best_penalty(
         kept = fold != number
         if len(np.unique(outcome[kept])) < 2:
             return order[0]
-        start = None
+        start, part = None, Design(design[kept])
         for place, penalty in enumerate(order):
-            found = fit(design[kept, 1:], outcome[kept], penalty=penalty, weight=weight[kept], start=start)
-            start, x = found.coefficients, design[~kept] @ found.coefficients
+            found = fit(part, outcome[kept], penalty=penalty, weight=weight[kept], start=start)
+            start, x = found.coefficients, (design @ found.coefficients)[~kept]
             losses[place] += weight[~kept] @ (np.logaddexp(0, x) - outcome[~kept] * x)
     return order[int(np.argmin(losses))]
 
 
 def _design(columns, outcome, weight) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     outcome = np.asarray(outcome, dtype=float)
-    design = np.column_stack([np.ones(len(outcome)), np.asarray(columns, dtype=float).reshape(len(outcome), -1)])
+    if isinstance(columns, Design):
+        design = columns.values
+    else:
+        design = np.column_stack([np.ones(len(outcome)), np.asarray(columns, dtype=float).reshape(len(outcome), -1)])
     return design, outcome, np.ones(len(outcome)) if weight is None else np.asarray(weight, dtype=float)
 
 
@@ -178,7 +191,7 @@ def _loss(design, outcome, weight, ridge, beta) -> float:
 def _derivatives(design, outcome, weight, ridge, beta) -> tuple[np.ndarray, np.ndarray]:
     p = expit(design @ beta)
     slope = design.T @ (weight * (p - outcome)) + ridge * beta
-    curve = design.T @ (design * (weight * p * (1 - p))[:, None])
+    curve = gram(design, weight * p * (1 - p))
     curve[np.diag_indices_from(curve)] += ridge + 1e-9
     return slope, curve
 

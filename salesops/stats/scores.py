@@ -11,6 +11,7 @@ from scipy.stats import norm
 
 from salesops.stats import bootstrap, proportions
 from salesops.stats.bootstrap import Estimate
+from salesops.stats.gram import gram
 
 _EPSILON = np.finfo(float).eps  # a chance of exactly 0 or 1 that fails costs 36, not infinity, as in scikit-learn
 
@@ -327,10 +328,10 @@ def summary(
     drawn = {"weight": weight, "cluster": cluster, "draws": draws, "confidence": confidence, "seed": seed}
     loss, base = log_losses(outcome, p), log_losses(outcome, reference)
     slope, intercept = calibration_line(outcome, p, weight=weight, cluster=cluster, confidence=confidence)
+    ones = np.ones(len(loss))
+    pairs = [(loss, ones), (squared_errors(outcome, p), ones), (base - loss, base)]
     estimates = {
-        "log_loss": bootstrap.mean_interval(loss, **drawn),
-        "brier_score": bootstrap.mean_interval(squared_errors(outcome, p), **drawn),
-        "skill_rate": bootstrap.ratio_interval(base - loss, base, **drawn),
+        **dict(zip(("log_loss", "brier_score", "skill_rate"), bootstrap.ratio_intervals(pairs, **drawn), strict=True)),
         "calibration_slope": slope,
         "calibration_intercept": intercept,
         "auc": auc(outcome, p, weight=weight, cluster=cluster, confidence=confidence),
@@ -378,7 +379,7 @@ def _logistic(design: np.ndarray, outcome: np.ndarray, weight: np.ndarray) -> tu
     best = _log_likelihood(design, outcome, weight, line)
     for _ in range(100):
         p = expit(design @ line)
-        information = design.T @ (design * (weight * p * (1 - p))[:, None])
+        information = gram(design, weight * p * (1 - p))
         step = np.linalg.solve(information, design.T @ (weight * (outcome - p)))
         while (now := _log_likelihood(design, outcome, weight, line + step)) < best - 1e-12 * abs(best):
             step = step / 2
