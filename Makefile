@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: reports test lab bench strip outputs readme pictures lock clean
+.PHONY: reports test lab bench results strip outputs readme pictures lock clean
 
 reports: $(READY)  ## the quarterly pack from the built-in sample
 	$(BIN)/python -m salesops run
@@ -19,6 +19,9 @@ lab: $(READY)  ## JupyterLab on the notebooks
 bench: $(READY)  ## full counts, one thread a process: make bench NAME=coverage; without NAME all of them and the tests marked full
 	export OMP_NUM_THREADS=1 SALESOPS_CACHE=off; for script in benchmarks/$(or $(NAME),*).py; do $(BIN)/python $$script || exit 1; done
 	$(if $(NAME),,$(BIN)/python -m pytest -m full)
+
+results: $(READY)  ## benchmarks/RESULTS.md: the benchmarks of speed beside their peers, one thread a process
+	export OMP_NUM_THREADS=1; $(BIN)/python benchmarks/results.py
 
 strip: $(READY)  ## notebooks as they are committed
 	$(BIN)/python tests/strip.py notebooks/*.ipynb

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import TYPE_CHECKING
 
-import pandas as pd
+if TYPE_CHECKING:
+    import pandas as pd
 
 MIN_N = 20  # deals, wins, leads, accounts or trials below which a figure is shown, but never named, ranked or judged
 
@@ -24,7 +26,7 @@ class StaleError(DataError):
     """Data that end too long before the day a report is as of (exit code 3)."""
 
 
-def require_columns(frame: pd.DataFrame, columns: Iterable[str], *, where: str = "the frame") -> None:
+def require_columns(frame: "pd.DataFrame", columns: Iterable[str], *, where: str = "the frame") -> None:
     """Raise `DataError` unless every column is there.
 
     Parameters
@@ -43,6 +45,7 @@ def require_columns(frame: pd.DataFrame, columns: Iterable[str], *, where: str =
 
     Examples
     --------
+    >>> import pandas as pd
     >>> require_columns(pd.DataFrame({"CloseDate": []}), ["close_date"], where="deals.csv")
     Traceback (most recent call last):
         ...

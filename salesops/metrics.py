@@ -127,13 +127,23 @@ def registry() -> dict[str, Metric]:
     return found
 
 
+def modules() -> list[str]:
+    """The modules that may define metrics.
+
+    Examples
+    --------
+    >>> "salesops.win_loss" in modules(), "salesops.crm" in modules()
+    (True, False)
+    """
+    found = [info for info in pkgutil.iter_modules(salesops.__path__) if not info.ispkg]
+    return [f"salesops.{info.name}" for info in found if not info.name.startswith("__")]
+
+
 def functions() -> list[Callable]:
     """The public functions of the question modules: those that may define metrics."""
-    names = [info.name for info in pkgutil.iter_modules(salesops.__path__) if not info.ispkg]
-    modules = [importlib.import_module(f"salesops.{name}") for name in names if not name.startswith("__")]
     return [
         member
-        for module in modules
+        for module in map(importlib.import_module, modules())
         for name, member in vars(module).items()
         if inspect.isfunction(inspect.unwrap(member))
         and member.__module__ == module.__name__

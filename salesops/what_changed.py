@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
+from scipy.special import ndtr, ndtri  # the normal distribution, without all others
 
 from salesops import checks, figures_files, words
 from salesops.report import changes
@@ -372,8 +372,8 @@ def _difference(row: Mapping[str, Any]) -> tuple[float, float, float, float]:
     if gap is None or low is None or not math.isfinite(high - low) or high <= low:
         return (math.nan,) * 4
     half = gap - low if gap > 0 else high - gap  # the side towards no change
-    z = abs(gap) / (half / norm.ppf((1 + _LEVEL) / 2)) if half > 0 else 0.0
-    return gap, low, high, float(2 * norm.sf(z))
+    z = abs(gap) / (half / ndtri((1 + _LEVEL) / 2)) if half > 0 else 0.0
+    return gap, low, high, float(2 * ndtr(-z))
 
 
 def _side(row: Mapping[str, Any], start: str) -> dict[str, float]:
@@ -381,7 +381,7 @@ def _side(row: Mapping[str, Any], start: str) -> dict[str, float]:
     value, low, high, level = (row[f"{start}{name}"] for name in ("value", "low", "high", "level"))
     if math.isnan(low) and math.isnan(high):
         return {"x": value}
-    scale = 1.0 if math.isnan(level) else norm.ppf((1 + _LEVEL) / 2) / norm.ppf((1 + level) / 2)
+    scale = 1.0 if math.isnan(level) else ndtri((1 + _LEVEL) / 2) / ndtri((1 + level) / 2)
     return {"x": value, "x_low": value - scale * (value - low), "x_high": value + scale * (high - value)}
 
 

@@ -8,6 +8,8 @@ from crm_folder import DEALS, HEADER, write
 
 from salesops import crm
 from salesops.checks import DataError
+from salesops.crm import intake
+from salesops.engine import plan
 
 
 def refused(folder) -> str:
@@ -178,3 +180,26 @@ def test_a_header_alone_is_an_empty_company(tmp_path):
     company = crm.load(folder, as_of="2026-06-30")
     assert company.opportunities.empty and company.exclusions.empty
     assert company.opportunities["is_won"].dtype == bool
+
+
+def test_parts_of_a_source_are_loaded_from_one_reading(monkeypatch, tmp_path):
+    read = []
+    real = intake.of_folder
+    monkeypatch.setattr(intake, "of_folder", lambda source, **rest: read.append(str(source)) or real(source, **rest))
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+    one, other = write(tmp_path / "one"), write(tmp_path / "other")
+    shared = crm.sharing(crm.load)
+    parts = [shared(source=one, where=f"opportunity_id == '{name}'") for name in ("d1", "d2")]
+    whole = shared(source=one)
+    assert read == [str(one)] and [part.opportunities["opportunity_id"].tolist() for part in parts] == [["d1"], ["d2"]]
+    pd.testing.assert_frame_equal(whole.all_opportunities, crm.load(one).all_opportunities)
+    assert len(read) == 2  # who loads without sharing reads anew
+    shared(source=one, max_barred=0.1), shared(source=other), shared(source=one)
+    assert read[2:] == [str(one), str(other), str(one)]  # checked otherwise, another source, and that was let go
+
+
+def test_the_parts_of_a_fan_out_share_one_reading(monkeypatch):
+    asked = []
+    monkeypatch.setattr(crm, "sharing", lambda read: asked.append(read) or read)
+    assert plan.load([], None, print) == [] and asked == [crm.load]

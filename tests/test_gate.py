@@ -400,3 +400,64 @@ def test_every_form_of_a_sentence_over_a_chart_is_short_enough_for_a_title():
     told = titles_told()
     assert len(told) > 40
     assert {name: text for name, text in told if captions.length(captions.title(text)) > captions.MOST_WORDS} == {}
+
+
+ROW = '<tr><th scope="row"><a href="https://crm.example/1" rel="noreferrer">Big &amp; Co</a></th><td class="t">Ann</td><td>1.2M</td></tr>'
+ROWS = {
+    "no NaN": ROW.replace("1.2M", "nan"),
+    "no NaN ": ROW.replace("1.2M", "None"),
+    "no code": ROW.replace("Big &amp; Co", "&lt;class 'pandas.Series'&gt;"),
+    "no code ": ROW.replace("Big &amp; Co", "Traceback (most recent call last)"),
+    "no code  ": ROW.replace("https://crm.example/1", "javascript:alert(1)"),
+    "no code   ": ROW.replace('<td class="t">', '<td class="t" onclick="x()">'),
+    "no code    ": ROW.replace('<td class="t">', '<td class="highlight">'),
+    "nothing from outside": ROW.replace("Ann", '<img src="https://x.example/1.png" alt="a b c d">'),
+    "nothing from outside ": ROW.replace('<td class="t">', '<td class="t" style="background:url(https://x.example)">'),
+    "names and links": ROW.replace("https://crm.example/1", "#nowhere"),
+    "captions and scope": ROW.replace(' scope="row"', ""),
+    "contrast": ROW.replace('<td class="t">', '<td class="t" style="color:#999">'),
+}
+
+
+def list_of(*rows: str) -> str:
+    """A page of one list, with these rows."""
+    head = '<table><caption>Deals</caption><thead><tr><th scope="col">Deal</th></tr></thead><tbody>'
+    body = f'<div role="region" tabindex="0">{head}{"".join(rows)}</tbody></table></div>'
+    return report.page_shell("Deals behind Win/loss", body)
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_row_that_breaks_a_rule_is_found_among_thousands(name, monkeypatch):
+    page_of = list_of(*[ROW + "\n"] * 50, ROWS[name], *[ROW] * 50)
+    found = gate.faults(page_of)
+    assert [fault.rule for fault in found] == [name.strip()]
+    monkeypatch.setattr(gate, "_without_plain_rows", lambda text: text)
+    assert found == gate.faults(page_of)
+
+
+def test_rows_that_can_break_no_rule_are_not_read(monkeypatch):
+    read = []
+    real = gate.BeautifulSoup
+    monkeypatch.setattr(gate, "BeautifulSoup", lambda text, kind: read.append(text.count("<tr>")) or real(text, kind))
+    without = ROW.replace('<a href="https://crm.example/1" rel="noreferrer">Big &amp; Co</a>', "O&#39;Neil &#34;1&#34;")
+    assert gate.faults(list_of(*[ROW, without] * 50)) == [] and read == [1]
+    rows = list_of(*[ROW] * 50)
+    assert gate._without_plain_rows(rows).count("<tr>") == 1 and "<caption>" in gate._without_plain_rows(rows)
+
+
+def test_many_sentences_are_traced_as_each_alone():
+    figures = [{"value": 0.25, "n": 400, "unit": "rate", "by": {"team": "Team 7"}}]
+    told = agreement.tracer(figures, currency="USD", names=["Plan 9", "Plan 9 30"])
+    sentences = ["25 % of 400.", "26 % of 400.", "Team 7 won 25 %.", "Plan 9 30: 9 deals.", "Plan 91 and Plan 9."]
+    assert [told(each) for each in sentences] == [[], ["26 %"], [], ["9"], ["91"]]
+    assert [told(each) for each in sentences] == [
+        agreement.untraced(each, figures, currency="USD", names=["Plan 9", "Plan 9 30"]) for each in sentences
+    ]
+
+
+@pytest.mark.parametrize("said", ['<section class="so-prose"><p>{}</p></section>', '<p class="so-note">{}</p>'])
+def test_a_method_is_not_named_above_the_appendix_whoever_says_it(good, said):
+    at = good.index('<figure class="so so-chart"')
+    for words_of, rules in (("Drawn by bootstrap.", ["plain words"]), ("Drawn by hand.", [])):
+        page_of = good[:at] + said.format(words_of) + good[at:]
+        assert [fault.rule for fault in gate.faults(page_of, content())] == rules

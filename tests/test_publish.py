@@ -491,3 +491,25 @@ def test_what_is_no_figures_file_is_passed_over(tmp_path):
     (tmp_path / "broken.json").write_text("{")
     assert figures_files.in_folder(tmp_path) == {} and shelf.run_record(tmp_path, "notes") == {}
     assert index.entries(tmp_path) == [] and links.BY_PERIOD == "by-period"
+
+
+def test_a_figures_file_is_read_once_while_it_is_the_same(tmp_path, monkeypatch):
+    read = []
+    real = figures_files.document_of
+    monkeypatch.setattr(figures_files, "document_of", lambda path: read.append(path.name) or real(path))
+    for name in ("alpha", "beta"):
+        document = {"report": name, "as_of": DAY, "figures": [], "parameters": {"source": "s"}, "headlines": [name]}
+        (tmp_path / f"{name}.json").write_text(json.dumps(document))
+        (tmp_path / f"{name}.html").write_text("")
+    first = index.entries(tmp_path)
+    assert index.entries(tmp_path) == first and sorted(read) == ["alpha.json", "beta.json"]
+    (tmp_path / "new").write_text((tmp_path / "beta.json").read_text().replace('["beta"]', '["BETA"]'))
+    before = (tmp_path / "beta.json").stat()
+    os.utime(tmp_path / "new", ns=(before.st_atime_ns, before.st_mtime_ns))
+    (tmp_path / "new").replace(tmp_path / "beta.json")  # as publication does: of the same size, perhaps at once
+    assert [each["headlines"] for each in index.entries(tmp_path)] == [["alpha"], ["BETA"]]
+    for _ in range(2):
+        shelf.require_one_source(tmp_path, "s")
+    assert sorted(read) == ["alpha.json", "alpha.json", "beta.json", "beta.json", "beta.json"]
+    with pytest.raises(ParameterError, match="holds reports of source 's' \\(alpha\\), not of 'other'"):
+        shelf.require_one_source(tmp_path, "other")

@@ -1,9 +1,12 @@
 """Everything that reads: a folder of CRM exports, or the sample, as one `Company`."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from datetime import date
+from functools import wraps
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -12,23 +15,25 @@ from salesops.crm import (
     currency,
     exclusions,
     handed,
-    intake,
     long_texts,
     own_page,
     people,
     population,
     replay,
     rules,
-    sample,
 )
 from salesops.crm import source as sources
 from salesops.crm.company import Company
 from salesops.crm.scrubbing import Scrubber
 from salesops.periods import Calendar
 
-__all__ = ["POPULATION", "Company", "load"]
+if TYPE_CHECKING:
+    from salesops.crm import intake
+
+__all__ = ["POPULATION", "Company", "load", "sharing"]
 
 POPULATION = "opportunity_type != 'renewal'"
+_SHARED: ContextVar[dict[tuple[object, ...], "intake.Intake"] | None] = ContextVar("_SHARED", default=None)
 
 
 def load(
@@ -142,7 +147,50 @@ def load(
     )
 
 
-def _taken(source: str | Path, *, max_barred: float, faults: Sequence[rules.Rule]) -> intake.Intake:
+def sharing(read: Callable[..., Any]) -> Callable[..., Any]:
+    """A reader that reads a source once, whatever parts of it are asked for one after the other.
+
+    What was read and checked stays until another source is asked for, or the reader is let go.
+
+    Parameters
+    ----------
+    read
+        `load`, or what calls it.
+
+    Examples
+    --------
+    >>> read = sharing(load)
+    >>> parts = [read(source="sample", where=f"segment == '{segment}'") for segment in ("SMB", "Enterprise")]
+    >>> [set(part.opportunities["segment"]) for part in parts]
+    [{'SMB'}, {'Enterprise'}]
+    """
+    kept: dict[tuple[object, ...], intake.Intake] = {}
+
+    @wraps(read)
+    def shared(**asked: Any) -> Any:
+        before = _SHARED.set(kept)
+        try:
+            return read(**asked)
+        finally:
+            _SHARED.reset(before)
+
+    return shared
+
+
+def _taken(source: str | Path, *, max_barred: float, faults: Sequence[rules.Rule]) -> "intake.Intake":
+    kept = _SHARED.get()
+    if kept is None:
+        return _read(source, max_barred=max_barred, faults=faults)
+    asked = (str(source), max_barred, tuple(faults))
+    if asked not in kept:
+        kept.clear()  # of two large companies there is room for one
+        kept[asked] = _read(source, max_barred=max_barred, faults=faults)
+    return kept[asked]
+
+
+def _read(source: str | Path, *, max_barred: float, faults: Sequence[rules.Rule]) -> "intake.Intake":
+    from salesops.crm import intake, sample  # a notebook that is handed its company reads nothing
+
     if str(source) != "sample":
         return intake.of_folder(source, max_barred=max_barred, faults=faults)
     code = b"".join(path.read_bytes() for path in sorted(Path(sample.__file__).parent.glob("*.py")))
@@ -156,7 +204,7 @@ def _calendar(described: sources.Source, start_month: int | None, named_by: str 
     return Calendar(start_month or described.fiscal_start_month, named_by or described.fiscal_named_by)
 
 
-def _on(day: date, latest: date | None, taken: intake.Intake, calendar: Calendar) -> replay.Stood:
+def _on(day: date, latest: date | None, taken: "intake.Intake", calendar: Calendar) -> replay.Stood:
     """The tables at the end of a day; no deal is replayed where nothing happened after it."""
     if latest is None or day >= latest:
         end = replay.day_end(day, taken.source.time_zone)

@@ -10,7 +10,7 @@ import pandas as pd
 from nbformat import NotebookNode
 
 from salesops import changes_told, crm, figures_files, report, what_changed, words
-from salesops.report import broken, figures, markup
+from salesops.report import figures, markup
 from salesops.report.block import Block
 
 HEADING = "What changed since the last report"
@@ -72,6 +72,8 @@ def _drawn(content: Mapping[str, Any], documents: Sequence[Mapping[str, Any]], c
         {"period": table["period"], name: table["value"], f"{name}_low": table["low"],
          f"{name}_high": table["high"], "run": table["run"]}
     )  # fmt: skip
+    from salesops.report import broken  # with matplotlib; most reports have nothing to draw here
+
     parted = "; beyond a break it is not compared" if table["is_break"].any() else ""
     drawn = broken.broken_line(
         frame, value=name, unit=first["unit"], title=f"{label} as each report published it{parted}",

@@ -218,7 +218,8 @@ def _previous(out: Path, each: plan.Loaded) -> dict[str, str] | None:
 
 def _deals_page(each: plan.Loaded, said: figures.Said, content: dict[str, Any]) -> str:
     currency = each.company.currency
-    titles = {report.figure_key(figure): _figure_title(figure, currency) for figure in content["figures"]}
+    keyed = ((report.figure_key(figure), figure) for figure in content["figures"])
+    titles = {key: _figure_title(figure, currency) for key, figure in keyed if key in said.deals}
     names = {"report": each.job.name, "title": _title(each, said), "run_id": content["run_id"]}
     return each.company.unnamed(deals.page(said.deals, titles, each.company, **names))
 

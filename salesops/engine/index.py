@@ -23,6 +23,9 @@ _STATUS = {
     "ok": "complete", "partial": "partial: a section is left out", "empty": "nothing to report",
     _REMOVED: "page removed to save room",
 }  # fmt: skip
+_NOTHING = {
+    "status": "failed", "period": None, "source": None, "headlines": [], "tiles": {}, "currency": "", "locale": "en",
+}  # fmt: skip
 _DAY = r"\d{4}-\d\d-\d\d"
 _SENTENCES = 3
 _TILES = 4
@@ -88,8 +91,8 @@ def entries(folder: Path) -> list[dict[str, Any]]:
 
     A figures file without its page is what a job kept for later comparisons, and no report.
     """
-    kept = figures_files.in_folder(folder).items()
-    published = {name: document for name, document in kept if (folder / f"{name}.html").exists()}
+    kept = {path.stem: _shown(path) for path in folder.glob("*.json")}
+    published = {name: found for name, found in kept.items() if found and (folder / f"{name}.html").exists()}
     failed = {path.name.removesuffix(".failed.html") for path in folder.glob("*.failed.html")}
     return [_entry(folder, name, published.get(name), name in failed) for name in sorted({*published, *failed})]
 
@@ -184,18 +187,27 @@ def title(name: str) -> str:
 
 
 def _entry(folder: Path, name: str, document: dict[str, Any] | None, has_failed: bool) -> dict[str, Any]:
-    found = document or {}
     is_removed = document is not None and not shelf.is_published(folder, name)  # see `prune`
     return {
         "name": name,
         "title": shelf.run_record(folder, name).get("title") or title(name),
-        "status": _status(_REMOVED if is_removed else found.get("status", "failed")),
-        "period": (found.get("period") or {}).get("label"),
-        "source": found.get("parameters", {}).get("source"),
-        "headlines": found.get("headlines", [])[:_SENTENCES],
+        **(document or _NOTHING),
+        "status": _status(_REMOVED if is_removed else (document or _NOTHING)["status"]),
         "href": f"{name}.html" if document and not is_removed else None,
         "is_removed": is_removed,
         "failed_href": f"{name}.failed.html" if has_failed else None,
+    }
+
+
+@shelf.once
+def _shown(path: Path) -> dict[str, Any]:
+    """What the pages show of a figures file; empty where it is no whole one."""
+    found = figures_files.document_of(path)
+    return found and {
+        "status": found.get("status", "failed"),
+        "period": (found.get("period") or {}).get("label"),
+        "source": found.get("parameters", {}).get("source"),
+        "headlines": found.get("headlines", [])[:_SENTENCES],
         "tiles": dict(_tiles(found)),
         "currency": found.get("currency") or "",
         "locale": found.get("locale") or "en",

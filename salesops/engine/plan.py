@@ -130,7 +130,7 @@ def load(
     if part and not for_each:
         raise ParameterError("--part: goes with --for-each. Say which column splits the reports.")
     companies: dict[str, Any] = {}
-    read = read or crm.load
+    read = crm.sharing(read or crm.load)
     loaded = [_loaded(job, companies, read) for job in wanted]
     compared = {source: _ties(source) for source in {each.job.source for each in loaded}}
     loaded = [each._replace(ties=compared[each.job.source]) for each in loaded]

@@ -22,6 +22,7 @@ from salesops.engine import (
     index,
     limits,
     log,
+    order,
     parameters,
     plan,
     publish,
@@ -279,14 +280,15 @@ def _each_made(
         try:
             for is_last in (False, True):
                 group = [at for at, each in enumerate(loaded) if each.job.reads_reports == is_last]
-                labels = [f"{at + 1}/{len(loaded)} {loaded[at].job.name}" for at in group]
-                shown = labels if progress and at_once == 1 else [None] * len(group)
-                works = [
-                    pool.submit(_in_thread, loaded[at], staged / str(at), request, place, label, terms)
-                    for at, label in zip(group, shown, strict=True)
-                ]
-                for work in works:
-                    yield work.result()
+                group = group if at_once == 1 else order.longest_first(loaded, group, request.out)
+                shown = progress and at_once == 1
+                labels = {at: f"{at + 1}/{len(loaded)} {loaded[at].job.name}" if shown else None for at in group}
+                works = {
+                    at: pool.submit(_in_thread, loaded[at], staged / str(at), request, place, labels[at], terms)
+                    for at in group
+                }
+                for at in sorted(group):
+                    yield works[at].result()
         except BaseException:
             terms.guard.stop()
             pool.shutdown(wait=False, cancel_futures=True)

@@ -6,11 +6,13 @@ import io
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from salesops.checks import ParameterError
-from salesops.engine import backfill as past
-from salesops.engine import plan, run, schedules, timers
+from salesops.engine import schedules, timers
+
+if TYPE_CHECKING:
+    from salesops.engine import plan
 
 _ADDED = ("assignments",)  # given twice they add up; of the rest the command line wins
 
@@ -44,6 +46,10 @@ def backfill(
     given: argparse.Namespace, parser: argparse.ArgumentParser, request: Callable, say: Callable[[str], None]
 ) -> int:
     """Make the past dates of a schedule; see `past.backfill`."""
+    from salesops.engine import backfill as past
+    from salesops.engine import plan as plans
+    from salesops.engine import run  # with them comes all that runs reports
+
     if not given.schedule:
         raise ParameterError("backfill: --schedule is missing. Its cron says which days were due.")
     schedule = schedules.find(given.root, given.schedule)
@@ -52,7 +58,7 @@ def backfill(
         raise ParameterError(f"--from {first}: is after --to {last}. Write the earlier day first.")
     days = [schedule.data_day(due) for due in schedules.between(schedule, first, last)]
     wanted: plan.Request = request(_joined(given, schedule, parser, None))
-    with run.kernels(plan.jobs(wanted), wanted) as zygote:
+    with run.kernels(plans.jobs(wanted), wanted) as zygote:
         return past.backfill(wanted, days, say, force=given.force, make=partial(run.run, zygote=zygote))
 
 

@@ -1,5 +1,7 @@
 """What lies in a dated folder: which files a report is, and what the folder says of itself."""
 
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +38,49 @@ def require_one_source(folder: Path, source: str) -> None:
     --------
     >>> require_one_source(Path("nowhere"), "sample")
     """
-    for report, document in figures_files.in_folder(folder).items():
-        other = document["parameters"].get("source", source)
-        if other != source:
-            raise ParameterError(
-                f"{folder}: holds reports of source '{other}' ({report}), not of '{source}'. Choose another --out."
-            )
+    for path in sorted(folder.glob("*.json")):
+        for other in _source(path):
+            if other != source:
+                raise ParameterError(
+                    f"{folder}: holds reports of source '{other}' ({path.stem}), not of '{source}'. Choose another "
+                    "--out."
+                )
+
+
+def once(read: Callable[[Path], Any]) -> Callable[[Path], Any]:
+    """A function of a file that is not called again while the file is the same: of forty reports each is read once.
+
+    What it returns is shared and must not be changed.
+
+    Examples
+    --------
+    >>> said = []
+    >>> known = once(lambda path: said.append("read") or path.name)
+    >>> known(Path(__file__)), known(Path(__file__)), said
+    ('shelf.py', 'shelf.py', ['read'])
+    """
+    known: dict[tuple[int, ...], Any] = {}
+
+    @wraps(read)
+    def remembered(path: Path) -> Any:
+        try:
+            found = path.stat()
+        except OSError:  # gone; what reads it knows what that means
+            return read(path)
+        # Published files are replaced, never written to, and a link to one is the same file.
+        identity = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+        if identity not in known:
+            known[identity] = read(path)
+        return known[identity]
+
+    return remembered
+
+
+@once
+def _source(path: Path) -> list[str]:
+    """Whose data a figures file is of, where it says so."""
+    values = figures_files.document_of(path).get("parameters", {})
+    return [values["source"]] if "source" in values else []
 
 
 def is_published(folder: Path, report: str) -> bool:

@@ -32,6 +32,8 @@ from jupyter_client.asynchronous import AsyncKernelClient
 from jupyter_client.provisioning import LocalProvisioner
 from traitlets import Any as AnyTrait
 
+from salesops import metrics
+
 PROVISIONER = "salesops-warm"
 # Whose modules are imported beforehand: they do nothing on import that depends on a report.
 SAFE = {"matplotlib", "numpy", "pandas", "salesops", "scipy", "seaborn", "statsmodels"}
@@ -288,6 +290,8 @@ def zygote(
 def modules(notebooks: Iterable[Path]) -> list[str]:
     """What notebooks import of `SAFE`, in order; ``from a import b`` gives ``a`` and ``a.b``, whether a module or not.
 
+    With a page come what draws its charts and what defines its metrics, which it loads when first asked.
+
     Examples
     --------
     >>> import json, tempfile
@@ -299,6 +303,8 @@ def modules(notebooks: Iterable[Path]) -> list[str]:
     ['pandas', 'salesops', 'salesops.crm']
     """
     found = [name for path in notebooks for cell in _code(path) for name in _imports(cell)]
+    if "salesops.report" in found:
+        found += ["salesops.report.charts", *metrics.modules()]
     return list(dict.fromkeys(name for name in found if name.partition(".")[0] in SAFE))
 
 

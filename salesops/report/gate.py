@@ -11,7 +11,7 @@ from bs4 import BeautifulSoup
 from bs4.element import Tag
 
 from salesops import words
-from salesops.report import agreement, contrast, shape
+from salesops.report import agreement, contrast, shape, tags
 
 LARGEST, LARGEST_BEYOND_CHARTS = 500_000, 250_000  # bytes of any page; the sample's hold 100,000 beyond charts
 STALE_DAYS = 31  # between the last recorded event and the end of what the page is about; of a shorter period its days
@@ -30,9 +30,16 @@ _COLOUR = re.compile(
     r"(?<![\w-])(?:color|fill|stroke|background(?:-color)?):\s*(#[0-9a-f]{3,8}|(?:rgb|hsl)a?\([^)]*\))", re.IGNORECASE
 )
 _NOT_A_NUMBER = re.compile(r"(?<![\w'’-])(?:nan|NaN|NaT|inf|<NA>|undefined)(?![\w'’-])|^None$")  # "None of" is English
+_CELL = r"(?:[^<>&]|&(?:amp|#34|#39);)*"  # text, and of what is escaped only what can be no code
+_PLAIN_ROW = re.compile(
+    rf'<tr><th scope="row">(?:<a href="https?://[^"<>]*" rel="noreferrer">{_CELL}</a>|{_CELL})</th>'
+    rf'(?:<td(?: class="t")?>{_CELL}</td>)+</tr>\s*'
+)
+_ODD = re.compile(rf"Traceback|\bNone\b|{_NOT_A_NUMBER.pattern}")
 _SAID = {  # where the page speaks itself; what data say may be called anything
     "so-tile-value", "so-tile-notes", "so-chart-title", "so-chart-subtitle", "so-note", "so-left-out", "so-withheld",
 }  # fmt: skip
+_HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 _MARKS = ("path", "circle", "rect", "line", "polyline", "polygon", "use", "image")
 
 
@@ -72,7 +79,7 @@ def faults(
     >>> faults("<html lang='en'><title>x</title><h1>A</h1><h3>B</h3></html>")[0].message
     "heading 'B' is h3 after h1"
     """
-    read = BeautifulSoup(page, "html.parser")
+    read = BeautifulSoup(_without_plain_rows(page) if content is None else page, "html.parser")
     found = [Fault(name, message) for name, rule in RULES.items() for message in rule(read)]
     found += [Fault("size", message) for message in _size(page, read, *largest)]
     if content is not None:
@@ -80,6 +87,11 @@ def faults(
         found += [Fault("sentences agree", message) for message in _sentences(read, content)]
         found += [Fault("freshness", message) for message in _freshness(read, content)]
     return found
+
+
+def _without_plain_rows(page: str) -> str:
+    """A list's page without the rows that can break no rule: they are most of it, and reading them most of the time."""
+    return _PLAIN_ROW.sub(lambda row: row[0] if _ODD.search(row[0]) else "", page)
 
 
 def _outside(read: BeautifulSoup) -> Iterator[str]:
@@ -113,7 +125,7 @@ def _alternatives(read: BeautifulSoup) -> Iterator[str]:
     for picture in read.find_all(["svg", "img"]):
         said = str(picture.get("aria-label") or picture.get("alt") or "").strip()
         figure = picture.find_parent("figure")
-        title = figure.select_one(".so-chart-title") if figure else None
+        title = tags.first(figure, "so-chart-title") if figure else None
         if picture.get("aria-hidden") == "true":
             continue
         if len(said.split()) < 4:
@@ -125,7 +137,7 @@ def _alternatives(read: BeautifulSoup) -> Iterator[str]:
 
 
 def _headings(read: BeautifulSoup) -> Iterator[str]:
-    headings = [tag for tag in read.find_all(re.compile("^h[1-6]$"))]
+    headings = [tag for tag in read.find_all(True) if tag.name in _HEADINGS]
     firsts = [tag for tag in headings if tag.name == "h1"]
     if len(firsts) != 1:
         yield f"{len(firsts)} first headings, not one"
@@ -159,7 +171,7 @@ def _way_in(read: BeautifulSoup) -> Iterator[str]:
     first = read.find("a")
     if first is None or first.get("href") != f"#{read.main.get('id')}":
         yield "the first link does not lead to the content"
-    listed = {link["href"] for link in read.select("nav a[href]")}
+    listed = {link["href"] for link in tags.within(read, "nav", "a") if link.get("href") is not None}
     missed = [tag for tag in read.main.find_all("h2", id=True) if f"#{tag['id']}" not in listed]
     if listed and missed:
         yield f"'{_cut(missed[0].text)}' is not in the contents"
@@ -184,8 +196,8 @@ def _tables(read: BeautifulSoup) -> Iterator[str]:
 
 
 def _not_numbers(read: BeautifulSoup) -> Iterator[str]:
-    places = [tag.get_text(" ").strip() for tag in read.find_all(_is_said)]
-    for said in [*places, *(str(picture["aria-label"]) for picture in read.select("svg[aria-label]"))]:
+    places = [tag.get_text(" ").strip() for tag in read.find_all(True) if _is_said(tag)]
+    for said in [*places, *(str(picture.get("aria-label", "")) for picture in read.find_all("svg"))]:
         found = _NOT_A_NUMBER.search(said)
         if found:
             yield f"'{found[0]}' in '{_cut(said)}'"
@@ -207,18 +219,19 @@ def _is_said(tag: Tag) -> bool:
 
 
 def _charts(read: BeautifulSoup) -> Iterator[str]:
-    for figure in read.select("figure.so-chart"):
-        name = _text(figure.select_one(".so-chart-title"))
+    for figure in tags.charts(read):
+        name = _text(tags.first(figure, "so-chart-title"))
+        shown = " ".join(cell.text for cell in tags.within(figure, "tbody", "td"))
         picture = figure.find("svg")
         if not name:
             yield "a chart has no title"
-        if not _text(figure.select_one(".so-chart-subtitle")) and picture is not None:
+        if not _text(tags.first(figure, "so-chart-subtitle")) and picture is not None:
             yield f"chart '{_cut(name)}' does not say what it measures"
         if picture is not None and not picture.find(_MARKS):
             yield f"chart '{_cut(name)}' is empty"
-        if picture is not None and len(figure.select("tbody tr")) == 0:
+        if picture is not None and not tags.within(figure, "tbody", "tr"):
             yield f"chart '{_cut(name)}' has no data behind it"
-        elif picture is not None and not re.search(r"\d", " ".join(cell.text for cell in figure.select("tbody td"))):
+        elif picture is not None and not re.search(r"\d", shown):
             yield f"chart '{_cut(name)}' has no number behind it"
 
 
@@ -251,16 +264,17 @@ def _sentences(read: BeautifulSoup, content: Mapping) -> Iterator[str]:
     known = {"currency": content.get("currency", ""), "names": content.get("names", ())}
     if not content["headlines"]:
         yield "the page says nothing in a sentence"
-    titles = [_text(title).replace("\u00a0", " ") for title in read.select(".so-chart-title")]
+    titles = [_text(title).replace("\u00a0", " ") for title in tags.classed(read, "so-chart-title")]
+    untraced = agreement.tracer([*content["figures"], *asked], **known)
     for sentence in [*content["headlines"], *titles]:
-        lost = agreement.untraced(sentence, [*content["figures"], *asked], **known)
+        lost = untraced(sentence)
         if lost:
             yield f"'{_cut(sentence)}': {', '.join(lost)} is not among the figures"
         yield from (f"'{_cut(sentence)}': {wrong}" for wrong in agreement.contradictions(sentence))
-    for tile in read.select(".so-tile"):
-        notes = [_text(note) for note in tile.select(".so-tile-notes p")]
-        wrong = agreement.wrong_notes(_text(tile.select_one(".so-tile-value")), notes)
-        yield from (f"tile '{_cut(_text(tile.select_one('.so-tile-title')))}': {_cut(note)}" for note in wrong)
+    for tile in tags.classed(read, "so-tile"):
+        notes = [_text(note) for box in tags.classed(tile, "so-tile-notes") for note in box.find_all("p")]
+        wrong = agreement.wrong_notes(_text(tags.first(tile, "so-tile-value")), notes)
+        yield from (f"tile '{_cut(_text(tags.first(tile, 'so-tile-title')))}': {_cut(note)}" for note in wrong)
 
 
 def _asked(parameters: Mapping) -> dict[str, object]:
@@ -271,7 +285,8 @@ def _asked(parameters: Mapping) -> dict[str, object]:
 
 def _freshness(read: BeautifulSoup, content: Mapping) -> Iterator[str]:
     through, as_of = content.get("data_through"), content.get("as_of")
-    said = {_text(name): _text(name.find_next("dd")) for name in read.select(".so-banner dt")}
+    names = [name for box in tags.classed(read, "so-banner") for name in box.find_all("dt")]
+    said = {_text(name): _text(name.find_next("dd")) for name in names}
     for name, day in (("Data through", through), ("As of", as_of)):
         if day and said.get(name) != words.day(day):
             yield f"the page does not say '{name} {words.day(day)}'"

@@ -180,6 +180,7 @@ def _exporter():
         template_file="body.html.j2",
         extra_loaders=[PackageLoader("salesops.report")],
         exclude_anchor_links=True,
+        default_preprocessors=[],  # none has anything to do here, and each checks the whole notebook anew
     )
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from salesops import checks, notes, words
 from salesops.periods import Period
-from salesops.report import captions, charts, cover, definitions, figures, markup, remarks, tables, tiles
+from salesops.report import captions, cover, definitions, figures, markup, remarks, tables, tiles
 from salesops.report.block import Block
 from salesops.report.style import block_css
 
@@ -48,6 +48,8 @@ class Page:
     @property
     def chart(self) -> SimpleNamespace:
         """The functions of `report.charts`, each knowing this page's scope."""
+        from salesops.report import charts  # with matplotlib and seaborn, which who draws nothing does without
+
         return SimpleNamespace(**{name: self._knowing(getattr(charts, name)) for name in charts.__all__})
 
     def _knowing(self, draw: Callable[..., Block]) -> Callable[..., Block]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from bs4 import BeautifulSoup
 from bs4.element import Tag
 
-from salesops.report import captions, page, tables
+from salesops.report import captions, page, tables, tags
 
 MOST_TILES, MOST_FINDINGS = 6, 5
 _METHODS = re.compile(  # in words that no account or person goes by
@@ -17,21 +17,20 @@ _METHODS = re.compile(  # in words that no account or person goes by
     r"|random forests?|gradient boost\w*|ARIMA|Holt-Winters|Kitagawa|cumulative incidence|censored|null hypothesis"
     r"|statistically significant|shrunk|shrinkage|quantiles?|percentiles?)\b"
 )
-_SPEAKING = (
-    ".so-headline li", ".so-tile-title", ".so-chart-title", ".so-chart-subtitle", "caption", ".so-prose p", ".so-note",
-    "h2", "h3",
-)  # fmt: skip
+_SPEAKING = {"caption", "h2", "h3"}
+_SPEAKING_CLASSES = {"so-tile-title", "so-chart-title", "so-chart-subtitle", "so-note"}
+_SPEAKING_IN = {"li": "so-headline", "p": "so-prose"}
 
 
 def _sentences(read: BeautifulSoup, _: Mapping) -> Iterator[str]:
-    n = len(read.select(".so-headline li"))
+    n = sum(len(box.find_all("li")) for box in tags.classed(read, "so-headline"))
     if n > page.MAX_HEADLINES:
         yield f"{n} sentences at the head; {page.MAX_HEADLINES} are allowed"
 
 
 def _tiles(read: BeautifulSoup, _: Mapping) -> Iterator[str]:
     """Few are no fault: a source without the data, and a report in the making, have fewer than four."""
-    n = len(read.select(".so-tiles .so-tile"))
+    n = sum(len(tags.classed(box, "so-tile")) for box in tags.classed(read, "so-tiles"))
     if n > MOST_TILES:
         yield f"{n} tiles; {MOST_TILES} are allowed"
 
@@ -59,7 +58,7 @@ def _part(tag: Tag) -> str:
 
 
 def _findings(read: BeautifulSoup, _: Mapping) -> Iterator[str]:
-    asked = [tag.text.strip() for tag in read.select("main h2") if not _is_appendix(tag)]
+    asked = [tag.text.strip() for tag in tags.within(read, "main", "h2") if not _is_appendix(tag)]
     asked = [text for text in asked if not text.startswith("What changed since")]
     if len(asked) > MOST_FINDINGS:
         yield f"{len(asked)} findings; {MOST_FINDINGS} are allowed"
@@ -68,29 +67,29 @@ def _findings(read: BeautifulSoup, _: Mapping) -> Iterator[str]:
 
 def _titles(read: BeautifulSoup, content: Mapping) -> Iterator[str]:
     """A title says a finding of this company's data: a few words too many are no reason to publish nothing."""
-    for title in read.select(".so-chart-title"):
+    for title in tags.classed(read, "so-chart-title"):
         n = captions.length(title.text, _names(content))
         if n > 2 * captions.MOST_WORDS:
             yield f"'{' '.join(title.text.split())}' has {n} words; {captions.MOST_WORDS} are enough"
 
 
 def _rows(read: BeautifulSoup, _: Mapping) -> Iterator[str]:
-    for table in read.select("main table"):
-        n = len(table.select("tbody tr"))
+    for table in tags.within(read, "main", "table"):
+        n = len(tags.within(table, "tbody", "tr"))
         if n > tables.MAX_ROWS and table.find_parent("details") is None and not _in_appendix(table):
             name = table.caption.text.strip() if table.caption else ""
             yield f"table '{name[:70]}' has {n} rows in a finding; {tables.MAX_ROWS} are allowed"
 
 
 def _folded(read: BeautifulSoup, _: Mapping) -> Iterator[str]:
-    for figure in read.select("figure.so-chart"):
-        is_open = any(table.find_parent("details") is None for table in figure.select("table"))
-        if is_open or figure.select_one("details[open]"):
+    for figure in tags.charts(read):
+        is_open = any(table.find_parent("details") is None for table in figure.find_all("table"))
+        if is_open or figure.find("details", open=True):
             yield f"the data of '{_title(figure)}' lie open"
 
 
 def _missing(read: BeautifulSoup, _: Mapping) -> Iterator[str]:
-    for cell in read.select("main td"):
+    for cell in tags.within(read, "main", "td"):
         if not cell.text.strip() and not cell.find(True):
             table = cell.find_parent("table")
             yield f"an empty cell in '{table.caption.text.strip()[:70] if table.caption else ''}'"
@@ -98,10 +97,16 @@ def _missing(read: BeautifulSoup, _: Mapping) -> Iterator[str]:
 
 
 def _plain_words(read: BeautifulSoup, _: Mapping) -> Iterator[str]:
-    for tag in read.main.select(", ".join(_SPEAKING)) if read.main else ():
-        found = _METHODS.search(tag.text)
+    for tag in read.main.find_all(True) if read.main else ():
+        found = _METHODS.search(tag.text) if _speaks(tag) else None
         if found and not _is_appendix(tag) and not _in_appendix(tag):
             yield f"'{found[0]}' in '{' '.join(tag.text.split())[:70]}' stands above the appendix"
+
+
+def _speaks(tag: Tag) -> bool:
+    if tag.name in _SPEAKING or not _SPEAKING_CLASSES.isdisjoint(tag.get("class", ())):
+        return True
+    return tag.name in _SPEAKING_IN and tag.find_parent(class_=_SPEAKING_IN[tag.name]) is not None
 
 
 def _names(content: Mapping) -> set[str]:
@@ -110,7 +115,7 @@ def _names(content: Mapping) -> set[str]:
 
 
 def _title(figure: Tag) -> str:
-    title = figure.select_one(".so-chart-title")
+    title = tags.first(figure, "so-chart-title")
     return title.text.strip() if title else ""
 
 

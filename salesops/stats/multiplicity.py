@@ -2,7 +2,6 @@
 
 import numpy as np
 import pandas as pd
-from statsmodels.stats.multitest import multipletests
 
 FALSE_DISCOVERY_RATE = 0.10
 
@@ -41,6 +40,8 @@ def named_together(*tables: pd.DataFrame, rate: float = FALSE_DISCOVERY_RATE) ->
     compared = p_values.notna().to_numpy()
     named = np.zeros(len(p_values), dtype=bool)
     if compared.any():
+        from statsmodels.stats.multitest import multipletests  # with all of scipy.stats, for who compares nothing too
+
         named[compared] = multipletests(p_values[compared], rate, "fdr_bh")[0]
     ends = np.cumsum([len(table) for table in tables])
     pieces = np.split(named, ends[:-1])
