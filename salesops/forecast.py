@@ -8,7 +8,7 @@ from datetime import date
 
 import pandas as pd
 
-from salesops import checks, words
+from salesops import cells, checks, words
 from salesops.periods import Calendar, Period, quarters_between
 from salesops.time_series import basis, basis_sentence, time_series
 
@@ -27,7 +27,7 @@ def bookings(opportunities: pd.DataFrame, periods: Sequence[Period]) -> pd.DataF
     Parameters
     ----------
     opportunities
-        With ``is_won``, ``close_date``, ``amount``.
+        With ``is_won``, ``close_date``, ``amount``; or their cells, with the sum of ``amount``.
     periods
         The periods, in the order wanted.
 
@@ -57,14 +57,14 @@ def bookings(opportunities: pd.DataFrame, periods: Sequence[Period]) -> pd.DataF
     won = opportunities[opportunities["is_won"]]
     rows = []
     for each in periods:
-        amounts = won.loc[each.contains(won["close_date"]), "amount"]
+        inside = won[each.contains(won["close_date"])]
         rows.append(
             {
                 "period": each.label,
                 "period_start": each.start,
                 "period_end": each.end,
-                "n": len(amounts),
-                "bookings_amount": amounts.sum(min_count=min(len(amounts), 1)),
+                "n": cells.total(inside),
+                "bookings_amount": inside["amount"].sum(min_count=min(len(inside), 1)),
             }
         )
     return pd.DataFrame(rows, columns=["period", "period_start", "period_end", "n", "bookings_amount"])

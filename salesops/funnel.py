@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pandas as pd
 
-from salesops import checks, journey, pipeline, words
+from salesops import cells, checks, first_entries, journey, pipeline, words
 from salesops.periods import Period
 from salesops.stats import completion, groups, survival
 
@@ -21,7 +21,7 @@ _ENDS = {
 
 
 def stage_conversion(
-    visits: pd.DataFrame, *, period: Period, by: str | None = None, confidence: float = 0.95
+    visits: pd.DataFrame | first_entries.Entries, *, period: Period, by: str | None = None, confidence: float = 0.95
 ) -> pd.DataFrame:
     """Probability that a deal which enters a stage ever reaches the next one, or a later one.
 
@@ -40,7 +40,8 @@ def stage_conversion(
     ----------
     visits
         Of `journey.stage_visits`, with `by` among its columns, and ``account_id``: the deals of one
-        company count together in the interval. Without it each deal stands alone.
+        company count together in the interval. Without it each deal stands alone. Or their `first_entries.entries`,
+        rows or the cells of them; of cells each deal stands alone.
     period
         When the stage was first entered.
     by
@@ -85,23 +86,25 @@ def stage_conversion(
     0  Qualify  3           1       1                    0.5
     1  Propose  1           1       0                    1.0
     """
-    stages, rows = _followed(visits, by, journey.progress)
+    rows, passes = visits if isinstance(visits, first_entries.Entries) else first_entries.entries(visits, by=by)
+    stages = journey.stage_groups(rows, by=by)
     keys = list(stages.columns.drop("position"))
-    entries = rows[~rows["is_reentry"] & period.contains(rows["entered_at"])]
+    entered = rows[period.contains(rows["entered_at"])]
+    entered = entered if "cluster" in entered else entered.assign(cluster=np.nan)
 
     def one_group(rows: pd.DataFrame) -> dict[str, float]:
-        still_open = int(rows["cause"].isna().sum())
+        n, still_open = cells.total(rows), cells.total(rows[rows["cause"].isna()])
         return {
-            "n": len(rows),
+            "n": n,
             **_plateau(rows, "advanced", "stage_conversion_rate", confidence),
-            "still_open_rate": still_open / len(rows) if len(rows) else np.nan,
+            "still_open_rate": still_open / n if n else np.nan,
             **_exit_counts(rows),
             "n_still_open": still_open,
-            "n_reentered": int(rows["is_reentered"].sum()),
+            "n_reentered": cells.total(rows[rows["is_reentered"].astype(bool)]),
         }
 
-    table = groups.rows_of_each(stages[keys], entries, one_group)
-    return pipeline.dated(table.assign(n_skipped=_skipped(rows, stages, period)), period, after=keys)
+    table = groups.rows_of_each(stages[keys], entered, one_group)
+    return pipeline.dated(table.assign(n_skipped=_skipped(passes, stages, period)), period, after=keys)
 
 
 def conversion_curves(
@@ -423,23 +426,16 @@ def _ages(days: pd.Series) -> list[int]:
 
 
 def _exit_counts(entries: pd.DataFrame) -> dict[str, int]:
-    exits = entries["exit"].value_counts()
+    exits = pd.Series(cells.weight(entries)).groupby(entries["exit"].array).sum()
     return {name: int(exits.reindex(kinds, fill_value=0).sum()) for name, kinds in _ENDS.items()}
 
 
-def _skipped(rows: pd.DataFrame, stages: pd.DataFrame, period: Period) -> list[int]:
+def _skipped(passes: pd.DataFrame, stages: pd.DataFrame, period: Period) -> list[int]:
     """Deals of each group that came beyond a stage in the period without ever entering it."""
-    shared = [name for name in stages.columns if name not in ("stage", "position")]
-    unit = rows.groupby([*shared, "deal"], dropna=False, sort=False).ngroup()
-    steps = rows[["position", "entered_at", "exited_at", "exit"]].assign(deal=unit)
-    units = rows[shared].assign(unit=unit).drop_duplicates("unit").set_index("unit")
-    counts = []
-    for place in stages["position"].unique():
-        passed = journey.skipped(steps, place)
-        passing = units.loc[passed.index[period.contains(passed)]].assign(position=place)
-        counts.append(passing.groupby([*shared, "position"], dropna=False).size().reset_index(name="n"))
-    table = stages.merge(pd.concat(counts), on=[*shared, "position"], how="left") if counts else stages.assign(n=0)
-    return table["n"].fillna(0).astype(int).tolist()
+    shared = [name for name in stages.columns if name != "stage"]
+    inside = passes[period.contains(passes["passed_at"])]
+    counts = inside[shared].assign(n=cells.weight(inside)).groupby(shared, dropna=False)["n"].sum().reset_index()
+    return stages.merge(counts, on=shared, how="left")["n"].fillna(0).astype(int).tolist()
 
 
 def _plateau(rows: pd.DataFrame, cause: str, name: str, confidence: float) -> dict[str, float]:
@@ -448,6 +444,7 @@ def _plateau(rows: pd.DataFrame, cause: str, name: str, confidence: float) -> di
         rows["days"],
         rows["cause"],
         causes=[cause],
+        weight=cells.weight(rows),
         cluster=rows["cluster"],
         entry=rows["entry"] if (rows["entry"] > 0).any() else None,
         confidence=confidence,

@@ -22,6 +22,7 @@ def stage_visits(
     opportunities: pd.DataFrame,
     as_of: date,
     carry: Sequence[str] = (),
+    begins: pd.Timestamp | None = None,
 ) -> pd.DataFrame:
     """One row per stay of a deal in an open stage: when it came, when it left, and how.
 
@@ -43,6 +44,8 @@ def stage_visits(
         Last day used; visits still going on are as old as at its end.
     carry
         Columns of `opportunities` to repeat on each visit, to group on.
+    begins
+        When the history begins, where `stage_history` is a part of it; its own first moment if empty.
 
     Returns
     -------
@@ -93,7 +96,7 @@ def stage_visits(
     visits = visits[~visits["is_closed"]].reset_index(drop=True)
     visits["is_reentry"] = visits.duplicated(["deal", "place"])
     visits["days"] = (visits["exited_at"].fillna(end) - visits["entered_at"]) / _DAY
-    visits = _late_entries(visits, opportunities, stage_history["changed_at"].min())
+    visits = _late_entries(visits, opportunities, stage_history["changed_at"].min() if begins is None else begins)
     carried = opportunities[["opportunity_id", *carry]].iloc[visits["deal"]].reset_index(drop=True)
     named = stage_map[["pipeline", "stage"]].iloc[visits["place"]].reset_index(drop=True)
     visits = visits.assign(visit=visits.groupby("deal").cumcount() + 1, **named, **carried)
@@ -147,7 +150,11 @@ def progress(visits: pd.DataFrame) -> pd.DataFrame:
     2              B  Qualify      lost   8.0
     """
     rows = _finals(visits)
-    rows["advanced_at"] = _advanced_at(rows)
+    moments = (stage_moves.ticks(rows[name]) for name in ("entered_at", "exited_at"))
+    advanced = stage_moves.advanced_at(
+        rows["deal"].to_numpy(), rows["position"].to_numpy(), *moments, (rows["exit"] == "won").to_numpy()
+    )
+    rows["advanced_at"] = advanced.view(stage_moves.MOMENT).astype(rows["exited_at"].dtype)
     cause = rows["final_exit"].where(rows["final_exit"] == "lost").mask(rows["advanced_at"].notna(), "advanced")
     days = (rows["advanced_at"].fillna(rows["final_at"]) - rows["entered_at"]) / _DAY
     again = rows.loc[rows["is_reentry"], ["deal", "pipeline", "stage"]]
@@ -374,11 +381,11 @@ def _late_entries(visits: pd.DataFrame, opportunities: pd.DataFrame, begins: pd.
     """Which first visits were under way when the history began, and for how many days."""
     if "created_date" not in opportunities or pd.isna(begins):
         return visits.assign(is_late_entry=False, entry_days=0.0)
-    created = opportunities["created_date"].iloc[visits["deal"]].set_axis(visits.index).dt.normalize()
-    is_first = ~visits.duplicated("deal")
-    is_late = is_first & (created < begins.normalize())
-    since = (visits["entered_at"].dt.normalize() - created) / _DAY
-    return visits.assign(is_late_entry=is_late, entry_days=since.where(visits["position"] == 1).where(is_late, 0.0))
+    deal, position = visits["deal"].to_numpy(), visits["position"].to_numpy()
+    created = stage_moves.ticks(opportunities["created_date"])[deal]
+    entered, since = stage_moves.ticks(visits["entered_at"]), stage_moves.ticks(pd.Series([begins]))[0]
+    is_late, days = stage_moves.entry_days(deal, position, entered, created, since)
+    return visits.assign(is_late_entry=is_late, entry_days=days)
 
 
 def _offered(visits: pd.DataFrame) -> pd.DataFrame:
@@ -428,24 +435,12 @@ def _most_forward(flow: np.ndarray) -> np.ndarray:
         order.insert(-best[2], order.pop(-best[1]))
 
 
-def _advanced_at(rows: pd.DataFrame) -> pd.Series:
-    """When each visit's deal first came beyond its place, from then on; the rows are deal by deal in time."""
-    deal, position = rows["deal"].to_numpy(), rows["position"].to_numpy()
-    found = rows["exited_at"].where(np.zeros(len(rows), dtype=bool))
-    for place in pd.unique(rows["position"]):
-        beyond = _beyond(rows, place)
-        here = np.flatnonzero(position == place)
-        following = codes.following(beyond.notna().to_numpy())[here]
-        is_own = following < len(rows)
-        is_own[is_own] = deal[following[is_own]] == deal[here[is_own]]
-        found.array[here[is_own]] = beyond.array[following[is_own]]
-    return found
-
-
 def _beyond(visits: pd.DataFrame, position: float) -> pd.Series:
     """When each visit lay beyond a place: it began further on, or ended in a win."""
-    won_at = visits["exited_at"].where(visits["exit"] == "won")
-    return visits["entered_at"].where(visits["position"] > position, won_at)
+    moments = (stage_moves.ticks(visits[name]) for name in ("entered_at", "exited_at"))
+    is_won = (visits["exit"] == "won").to_numpy()
+    found = stage_moves.beyond(visits["position"].to_numpy(), *moments, is_won, position)
+    return pd.Series(found.view(stage_moves.MOMENT), index=visits.index)
 
 
 def _finals(visits: pd.DataFrame) -> pd.DataFrame:

@@ -3,11 +3,15 @@
 from collections.abc import Sequence
 from datetime import date
 
-import numpy as np
 import pandas as pd
 
-from salesops import checks
+from salesops import cells, checks
 from salesops.periods import Calendar, Period, quarter_labels, trailing_quarters
+
+ENDED_ON = cells.when(
+    "is_closed", cells.when("is_won", "close_date", cells.first(cells.day("closed_at"), "close_date"))
+)
+CAUSE = cells.when("is_closed", cells.when("is_won", cells.stated("won"), cells.stated("lost")))
 
 _CALENDAR = Calendar()
 _DAY = pd.Timedelta(days=1)
@@ -36,8 +40,7 @@ def ended_on(opportunities: pd.DataFrame) -> pd.Series:
     ['06-30', '06-15', nan]
     """
     checks.require_columns(opportunities, ["is_closed", "is_won", "close_date", "closed_at"])
-    moved = opportunities["closed_at"].dt.normalize().fillna(opportunities["close_date"])
-    return opportunities["close_date"].where(opportunities["is_won"], moved).where(opportunities["is_closed"])
+    return cells.value(ENDED_ON, opportunities)
 
 
 def closed_in(opportunities: pd.DataFrame, period: Period) -> pd.DataFrame:
@@ -234,11 +237,55 @@ def ages(opportunities: pd.DataFrame, *, start: str, as_of: date) -> pd.DataFram
     [[10.0, 'won'], [30.0, nan]]
     """
     checks.require_columns(opportunities, [start, "close_date", "closed_at", "is_closed", "is_won"])
-    until = ended_on(opportunities).where(opportunities["is_closed"], pd.Timestamp(as_of))
-    days = (until - opportunities[start].dt.normalize()) / _DAY
-    how = pd.Series(np.where(opportunities["is_won"], "won", "lost"), index=opportunities.index, dtype="str")
-    cause = how.where(opportunities["is_closed"])
+    days = cells.value(_age(start, as_of), opportunities)
+    cause = cells.value(CAUSE, opportunities)
     return opportunities.assign(started_at=opportunities[start], days=days, cause=cause)[days >= 0]
+
+
+def counted_ages(start: str, *, periods: Sequence[Period], as_of: date, by: Sequence[str] = ()) -> cells.Counted:
+    """What is counted of `ages`: whole days and how they ended, of the deals that started in some periods.
+
+    Parameters
+    ----------
+    start, as_of
+        As for `ages`.
+    periods
+        Cells of a deal that started in one have its first day as ``started_at``; of all others there is one cell
+        a group, with nothing but its size.
+    by
+        Columns to group on later.
+
+    Returns
+    -------
+    Counted
+        Its cells serve wherever `ages` does for those periods: ``days``, ``cause``, ``started_at``, `by` and ``n``.
+
+    Examples
+    --------
+    >>> july = Period("July", date(2026, 7, 1), date(2026, 7, 31))
+    >>> deals = pd.DataFrame({
+    ...     "created_date": pd.to_datetime("2026-07-01"), "close_date": pd.to_datetime(["2026-07-11"] * 2),
+    ...     "closed_at": pd.to_datetime([None] * 2), "is_closed": True, "is_won": True})
+    >>> cells.count(deals, counted_ages("created_date", periods=[july], as_of=july.end))
+      started_at  days cause  n
+    0 2026-07-01  10.0   won  2
+    """
+    began = cells.within(start, periods)
+    inside, age = cells.known(began), _age(start, as_of)
+    keys = {"started_at": began, "days": cells.when(inside, age), "cause": cells.when(inside, CAUSE)}
+    return cells.Counted({name: name for name in by} | keys, where=_is_aged(start, as_of))
+
+
+def _until(as_of: date) -> cells.Term:
+    return cells.when("is_closed", ENDED_ON, cells.stated(as_of))
+
+
+def _age(start: str, as_of: date) -> cells.Term:
+    return cells.days(start, _until(as_of))
+
+
+def _is_aged(start: str, as_of: date) -> cells.Term:
+    return cells.at_most(cells.day(start), _until(as_of))
 
 
 def watched(visits: pd.DataFrame) -> pd.DataFrame:

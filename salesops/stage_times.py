@@ -5,7 +5,7 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
-from salesops import checks, journey, pipeline, words
+from salesops import cells, checks, journey, pipeline, words
 from salesops.periods import Period
 from salesops.stats import groups, means, survival
 
@@ -29,7 +29,8 @@ def stage_duration(
     ones still open. Missing where too few have left to say. The visits of one deal, and the deals
     of one company where ``account_id`` is among the columns, count together in the intervals.
     A stay that was under way when the history began counts from the age at which it was first seen; where
-    that is not known, in ``n`` alone.
+    that is not known, in ``n`` alone. The cells of `stage_counts.StageCells` serve as well; of them each visit
+    stands alone.
 
     Returns
     -------
@@ -58,11 +59,11 @@ def stage_duration(
          stage  n  n_still_there  stage_duration_days_median
     0  Qualify  3              1                         8.0
     """
-    checks.require_columns(visits, ["opportunity_id", "entered_at", "exit", "days"])
+    checks.require_columns(visits, ["n" if "n" in visits else "opportunity_id", "entered_at", "exit", "days"])
     stages = journey.stage_groups(visits, by=by)
     keys = list(stages.columns.drop("position"))
     inside = period.contains(visits["entered_at"])
-    began = visits.loc[inside, [*keys, "days", "exit", *visits.columns.intersection(["entry_days"])]]
+    began = visits.loc[inside, [*keys, "days", "exit", *visits.columns.intersection(["entry_days", "n"])]]
     began = began.assign(cluster=_clusters(visits)[inside])
 
     def one_group(rows: pd.DataFrame) -> dict[str, float]:
@@ -72,11 +73,13 @@ def stage_duration(
             watched["days"],
             watched["exit"] != "still_there",
             probabilities=list(_QUANTILES),
+            weight=cells.weight(watched),
             cluster=watched["cluster"],
             entry=watched["entry"] if (watched["entry"] > 0).any() else None,
             confidence=confidence,
         )
-        return {"n": len(rows), "n_still_there": int((~is_over).sum()), **_named(found, "stage_duration_days")}
+        there = cells.total(rows[~is_over])
+        return {"n": cells.total(rows), "n_still_there": there, **_named(found, "stage_duration_days")}
 
     return pipeline.dated(groups.rows_of_each(stages[keys], began, one_group), period, after=keys)
 
@@ -283,10 +286,10 @@ def sales_cycle(
        n  n_won  n_open  sales_cycle_days_median  created_to_won_days_mean
     0  4      2       1                     15.0                      18.0
     """
-    opportunities = _of_cycles(opportunities, by)
-    main = _cycles(_qualified_ages(opportunities, as_of), "won", "sales_cycle_days", period, by, confidence)
+    opportunities, asked = _of_cycles(opportunities, by), {"period": period, "by": by, "confidence": confidence}
+    main = times_to("won", _qualified_ages(opportunities, as_of), metric="sales_cycle_days", **asked)
     beside = pipeline.ages(opportunities, start="created_date", as_of=as_of)
-    beside = _cycles(beside, "won", "created_to_won_days", period, by, confidence)
+    beside = times_to("won", beside, metric="created_to_won_days", **asked)
     beside = beside.drop(columns=["n", "n_won", "n_open", *_PERIOD])
     return main.merge(beside, on=by, how="left") if by else main.join(beside)
 
@@ -327,7 +330,63 @@ def time_to_loss(
     0  2       1                      10.0
     """
     aged = pipeline.ages(_of_cycles(opportunities, by), start="created_date", as_of=as_of)
-    return _cycles(aged, "lost", "time_to_loss_days", period, by, confidence)
+    return times_to("lost", aged, metric="time_to_loss_days", period=period, by=by, confidence=confidence)
+
+
+def times_to(
+    outcome: str, aged: pd.DataFrame, *, metric: str, period: Period, by: str | None = None, confidence: float = 0.95
+) -> pd.DataFrame:
+    """How long it takes to an outcome: what `sales_cycle` and `time_to_loss` say of one clock.
+
+    Parameters
+    ----------
+    outcome
+        ``won`` or ``lost``.
+    aged
+        Of `pipeline.ages`; or the cells of `pipeline.counted_ages`, in whose intervals every deal stands alone.
+    metric
+        What the times are called.
+    period, by, confidence
+        As for `sales_cycle`.
+
+    Returns
+    -------
+    DataFrame
+        One row per group: `by`, the period, ``n``, ``n_won`` or ``n_lost``, ``n_open``, and the median, the quartiles
+        and the mean of the metric with their limits.
+
+    Examples
+    --------
+    >>> aged = pd.DataFrame({
+    ...     "started_at": pd.to_datetime("2026-07-01"), "days": [10.0, 20.0], "cause": ["won", "lost"], "n": [30, 10]})
+    >>> july = Period("2026-07", date(2026, 7, 1), date(2026, 7, 31))
+    >>> table = times_to("won", aged, metric="sales_cycle_days", period=july)
+    >>> table[["n", "n_won", "sales_cycle_days_median", "sales_cycle_days_mean"]]
+        n  n_won  sales_cycle_days_median  sales_cycle_days_mean
+    0  40     30                     10.0                   10.0
+    """
+
+    def one_group(rows: pd.DataFrame) -> dict[str, float]:
+        ended = rows[rows["cause"] == outcome]
+        open_ = rows[rows["cause"].isna()]
+        counts = {"n": cells.total(rows), f"n_{outcome}": cells.total(ended), "n_open": cells.total(open_)}
+        quantiles = survival.incidence_quantiles(
+            rows["days"],
+            rows["cause"],
+            probabilities=[0.5, 0.25, 0.75],
+            causes=[outcome],
+            weight=cells.weight(rows),
+            cluster=rows["cluster"],
+            confidence=confidence,
+        ).query("cause == @outcome")
+        mean = survival.ended_mean(ended["days"], weight=cells.weight(ended), confidence=confidence)
+        means = {f"{metric}_mean{end}": value for end, value in zip(_LIMITS, mean, strict=True)}
+        return counts | _named(quantiles, metric) | means
+
+    needed = list(dict.fromkeys([*([by] if by else []), "days", "cause", *aged.columns.intersection(["n"])]))
+    begun = aged[needed].assign(cluster=_clusters(aged))[period.contains(aged["started_at"])]
+    table = groups.rows_of_each(groups.of_column(aged, by), begun, one_group)
+    return pipeline.dated(table, period, after=[by] if by else [])
 
 
 def outcome_curves(
@@ -398,30 +457,6 @@ def _qualified_ages(opportunities: pd.DataFrame, as_of: date) -> pd.DataFrame:
     return pipeline.ages(qualified, start=start, as_of=as_of)
 
 
-def _cycles(
-    aged: pd.DataFrame, outcome: str, metric: str, period: Period, by: str | None, confidence: float
-) -> pd.DataFrame:
-    def one_group(rows: pd.DataFrame) -> dict[str, float]:
-        ended = rows["cause"] == outcome
-        counts = {"n": len(rows), f"n_{outcome}": int(ended.sum()), "n_open": int(rows["cause"].isna().sum())}
-        quantiles = survival.incidence_quantiles(
-            rows["days"],
-            rows["cause"],
-            probabilities=[0.5, 0.25, 0.75],
-            causes=[outcome],
-            cluster=rows["cluster"],
-            confidence=confidence,
-        ).query("cause == @outcome")
-        mean = survival.ended_mean(rows.loc[ended, "days"], confidence=confidence)
-        means = {f"{metric}_mean{end}": value for end, value in zip(_LIMITS, mean, strict=True)}
-        return counts | _named(quantiles, metric) | means
-
-    needed = list(dict.fromkeys([*([by] if by else []), "days", "cause"]))
-    begun = aged[needed].assign(cluster=_clusters(aged))[period.contains(aged["started_at"])]
-    table = groups.rows_of_each(groups.of_column(aged, by), begun, one_group)
-    return pipeline.dated(table, period, after=[by] if by else [])
-
-
 def _standing(visits: pd.DataFrame, durations: pd.DataFrame, opportunities: pd.DataFrame) -> pd.DataFrame:
     """The deals that stand in a stage today, with the usual time there where it is known."""
     checks.require_columns(visits, ["opportunity_id", "entered_at", "exit", "days"])
@@ -438,6 +473,6 @@ def _standing(visits: pd.DataFrame, durations: pd.DataFrame, opportunities: pd.D
 
 
 def _clusters(rows: pd.DataFrame) -> np.ndarray:
-    """The number of each row's company, or of its deal where no company is known."""
+    """The number of each row's company, or of its deal where no company is known; missing of what stands alone."""
     named = next((name for name in ("account_id", "opportunity_id") if name in rows), None)
-    return groups.clusters(rows[named]) if named else np.arange(len(rows))
+    return groups.clusters(rows[named]) if named else np.full(len(rows), np.nan)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from salesops import checks, pipeline, words
+from salesops import cells, checks, pipeline, words
 from salesops.periods import Period
 from salesops.stats import multiplicity, proportions
 
@@ -24,7 +24,7 @@ def win_rate(opportunities: pd.DataFrame, by: str | None = None, *, confidence: 
     Parameters
     ----------
     opportunities
-        One row per opportunity, with ``is_closed``, ``is_won``, ``qualified_date`` and `by`.
+        One row per opportunity, with ``is_closed``, ``is_won``, ``qualified_date`` and `by`; or their cells.
     by
         Column to group on, e.g. ``"segment"``; a missing value is a group. None gives one row.
     confidence
@@ -376,7 +376,8 @@ def groups_sentence(differences: pd.DataFrame, by: str) -> str:
 
 
 def _rates(opportunities: pd.DataFrame, by: str | None, name: str, confidence: float) -> pd.DataFrame:
-    rows = opportunities.assign(n=opportunities["is_closed"], won_count=opportunities["is_won"])
+    n = cells.weight(opportunities)
+    rows = opportunities.assign(n=opportunities["is_closed"] * n, won_count=opportunities["is_won"] * n)
     if by is None:
         table = rows[["n", "won_count"]].sum().to_frame().T.astype(int)
     else:

@@ -25,7 +25,7 @@ CONDA_NAMES = {"duckdb": "python-duckdb", "matplotlib": "matplotlib-base", "ibis
 FOUNDATION = {"checks", "kept", "periods", "words"}
 CALLED = FOUNDATION | {"forecast_cases", "reference_forecasts", "stats"}
 WIN_MODEL = FOUNDATION | {"pipeline", "landmark", "candidates", "leaks", "stats"}
-A_QUESTION = FOUNDATION | {"pipeline", "journey", "deal_rules", "time_series", "stats"}
+A_QUESTION = FOUNDATION | {"cells", "pipeline", "journey", "first_entries", "deal_rules", "time_series", "stats"}
 MAY_IMPORT = dict.fromkeys(QUESTIONS, A_QUESTION) | {
     "checks": set(),
     "kept": {"checks"},
@@ -33,9 +33,12 @@ MAY_IMPORT = dict.fromkeys(QUESTIONS, A_QUESTION) | {
     "periods": {"checks"},
     "metrics": {"checks"},
     "stats": {"checks", "kept"},
-    "pipeline": FOUNDATION | {"stats"},
+    "cells": FOUNDATION,
+    "pipeline": FOUNDATION | {"cells", "stats"},
     "stage_moves": {"stats"},
     "journey": FOUNDATION | {"stage_moves", "stats"},
+    "first_entries": FOUNDATION | {"journey", "stats"},
+    "stage_counts": FOUNDATION | {"stage_moves", "first_entries"},
     "deal_rules": FOUNDATION | {"pipeline", "stats"},
     "landmark": FOUNDATION | {"pipeline", "stats"},
     "candidates": FOUNDATION | {"landmark", "stats"},
@@ -62,7 +65,7 @@ MAY_IMPORT = dict.fromkeys(QUESTIONS, A_QUESTION) | {
     "stays": FOUNDATION | {"stats"},
     "flow": FOUNDATION | {"pipeline", "stays", "stats"},
     "what_if": FOUNDATION | {"pipeline", "stays", "stats"},
-    "stage_times": FOUNDATION | {"pipeline", "journey", "stats"},
+    "stage_times": FOUNDATION | {"cells", "pipeline", "journey", "stats"},
     "funnel_counts": FOUNDATION | {"pipeline", "journey", "stats"},
     "bottlenecks": FOUNDATION | {"pipeline", "journey", "stats"},
     "rushed": FOUNDATION | {"pipeline", "journey", "stats"},
@@ -129,7 +132,7 @@ MAY_IMPORT = dict.fromkeys(QUESTIONS, A_QUESTION) | {
     "attainment_findings": FOUNDATION,
     "ramp": FOUNDATION | {"rep_performance", "quotas", "stats"},
     "tenure": FOUNDATION | {"rep_performance", "attainment", "stats"},
-    "crm": FOUNDATION | {"pipeline"},
+    "crm": FOUNDATION | {"cells", "pipeline", "stage_moves", "stage_counts", "stats"},
     "report": FOUNDATION | {"metrics", "notes"},
     "engine": FOUNDATION
     | {"plain_yaml", "metrics", "crm", "report", "notes", "figures_files", "what_changed", "changes_told"},

@@ -105,25 +105,29 @@ class Clustered(NamedTuple):
     """Every row with its cluster, its weight, and where on the table it came and left."""
 
     cluster: np.ndarray
-    n_clusters: int
-    weight: np.ndarray
+    n_clusters: float
+    weight: np.ndarray  # its root, of so many that each stand alone: the squares of what they add are summed
     code: np.ndarray  # of its cause, -1 while it runs
     came: np.ndarray  # how many of the table's times had passed
     left: np.ndarray  # how many had, its own included
 
 
 def clustered(table: LifeTable, time, cause, weight, cluster, entry) -> Clustered | None:
-    """The rows of a table by cluster, a missing one alone; nothing where no clusters are given."""
+    """The rows of a table by cluster; nothing where no clusters are given.
+
+    A missing cluster stands alone; with a weight, it is as many as that, each alone.
+    """
     if cluster is None:
         return None
-    time = np.asarray(time, dtype=float)
-    number = groups.clusters(pd.Series(cluster))
+    time, named = np.asarray(time, dtype=float), pd.Series(cluster)
+    number, is_alone = groups.clusters(named), named.isna().to_numpy()
     code, _ = pd.factorize(pd.Series(cause, dtype=None if len(time) else "str").array, sort=True)  # as the table
     since = np.full(len(time), -np.inf) if entry is None else np.asarray(entry, dtype=float)
     came = np.searchsorted(table.times, since, side="right")
     left = np.searchsorted(table.times, time, side="right")
     ones = np.ones(len(time)) if weight is None else np.asarray(weight, dtype=float)
-    return Clustered(number, int(number.max(initial=-1)) + 1, ones, code, came, left)
+    n_clusters = number.max(initial=-1) + 1 + (ones[is_alone] - 1).sum()
+    return Clustered(number, n_clusters, np.where(is_alone, np.sqrt(ones), ones), code, came, left)
 
 
 def _influence(table: LifeTable, number: int, share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

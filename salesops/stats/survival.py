@@ -36,7 +36,8 @@ def cumulative_incidence(
     weight
         How many each row stands for; one by default.
     cluster
-        What belongs together; a missing one stands alone. Every row alone by default.
+        What belongs together; a missing one stands alone, and with a weight so many that each stand alone.
+        By default every row stands alone, and the variance is the plain one.
     entry
         How old each was when first watched (left truncation); from the start by default.
     min_at_risk
@@ -245,7 +246,7 @@ def duration_quantiles(
     return pd.DataFrame(found, columns=["probability", "n", "n_events", "time", "time_low", "time_high"])
 
 
-def ended_mean(time, *, confidence: float = 0.95) -> tuple[float, float, float]:
+def ended_mean(time, *, weight=None, confidence: float = 0.95) -> tuple[float, float, float]:
     """Plain mean of the durations that are over, with Student's interval: ``(mean, low, high)``.
 
     Too short wherever some are still going on, because the long ones are.
@@ -254,8 +255,11 @@ def ended_mean(time, *, confidence: float = 0.95) -> tuple[float, float, float]:
     --------
     >>> [round(float(value), 2) for value in ended_mean([2.0, 4.0, 9.0])]
     [5.0, 0.0, 13.96]
+    >>> ended_mean([2.0, 4.0], weight=[2, 1]) == ended_mean([2.0, 2.0, 4.0])
+    True
     """
     time = np.asarray(time, dtype=float)
+    time = time if weight is None else np.repeat(time, np.asarray(weight, dtype=int))
     if len(time) < 2:
         return (time[0] if len(time) else np.nan), np.nan, np.nan
     margin = student.ppf((1 + confidence) / 2, len(time) - 1) * time.std(ddof=1) / np.sqrt(len(time))
