@@ -7,13 +7,13 @@ import os
 import sys
 from pathlib import Path
 
-from pyspark.sql import SparkSession
-
 from salesops import crm
 
 
 def main(folder: Path, port: str) -> None:
     """Every Parquet file of the folder becomes a table of the catalog."""
+    from pyspark.sql import SparkSession  # an extra
+
     settings = {
         "spark.plugins": "org.apache.spark.sql.connect.SparkConnectPlugin",
         "spark.connect.grpc.binding.port": port,

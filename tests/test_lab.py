@@ -234,7 +234,7 @@ def public_functions():
     for module in [importlib.import_module(name) for name in names if not name.endswith("__main__")]:
         for name, member in vars(module).items():
             if getattr(member, "__module__", None) == module.__name__ and not name.startswith("_"):
-                if inspect.isfunction(member) or inspect.isclass(member):
+                if inspect.isfunction(inspect.unwrap(member)) or inspect.isclass(member):
                     yield f"{module.__name__}.{name}", member
 
 

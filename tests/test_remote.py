@@ -251,7 +251,7 @@ def test_a_killed_command_is_a_fault_that_passes(root, monkeypatch):
 def test_the_command_is_what_was_asked_for_and_no_secret(monkeypatch):
     monkeypatch.setenv("SALESOPS_PASSWORD", "hunter2")
     asked = plan.Request(
-        reports=("good",), assignments=("good.level=0.7",), for_each="region=EMEA,APAC", retries=1, force=False, max_age=3,
+        reports=("good",), assignments=("good.level=0.7",), for_each="region=EMEA,APAC", retries=1, force=False, max_age=3, cold=True,
         parameters=Path("p.yaml"), limits=limits.Limits(60.0, 30, 900), schedule="weekly",
         wanted=plan.exports.Wanted(pdf=True, xlsx=True, readers=("a@b.c", "d@e.f"), owner="o@b.c", base_url="https://x.y"),
     )  # fmt: skip
@@ -270,7 +270,19 @@ def test_the_command_is_what_was_asked_for_and_no_secret(monkeypatch):
 def test_every_value_of_a_request_reaches_the_worker():
     """A field that is new has to be sent, or named here as one that is not."""
     ours = {"executor", "part", "jobs", "reports", "for_each"}
-    sent = {"root", "out", "parameters", "assignments", "wanted", "retries", "limits", "max_age", "schedule", "force"}
+    sent = {
+        "root",
+        "out",
+        "parameters",
+        "assignments",
+        "wanted",
+        "retries",
+        "limits",
+        "max_age",
+        "schedule",
+        "force",
+        "cold",
+    }
     assert set(plan.Request._fields) == ours | sent
 
 

@@ -6,6 +6,7 @@ import importlib.metadata
 import importlib.util
 import platform
 import sys
+import threading
 from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib.machinery import PathFinder
@@ -14,6 +15,8 @@ from pathlib import Path
 import nbformat
 
 _INSTALLED = ("site-packages", "dist-packages")
+# Two threads that make trees at once trip over a counter that CPython 3.11 keeps for all of them (a SystemError).
+_PARSING = threading.Lock()
 
 
 @cache
@@ -76,7 +79,8 @@ def _imports(sources: Iterable[str]) -> Iterator[str]:
 def _tree(source: str) -> ast.AST:
     plain = "\n".join("" if line.lstrip().startswith(("%", "!")) else line for line in source.splitlines())
     try:
-        return ast.parse(plain)
+        with _PARSING:
+            return ast.parse(plain)
     except SyntaxError:  # the run will say so
         return ast.Module([], [])
 

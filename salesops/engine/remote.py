@@ -89,7 +89,8 @@ def words(each: plan.Loaded, request: plan.Request) -> list[str]:
         ("--readers", ",".join(wanted.readers) or None), ("--owner", wanted.owner or None),
         ("--for-schedule", request.schedule or None),
     ]  # fmt: skip
-    switches = [f"--{name}" for name in _EXTRAS if getattr(wanted, name)] + ["--force"] * request.force + ["--json"]
+    switches = [f"--{name}" for name in _EXTRAS if getattr(wanted, name)]
+    switches += ["--force"] * request.force + ["--cold"] * request.cold + ["--json"]
     return ["run", report, *(str(part) for pair in pairs if pair[1] is not None for part in pair), *switches]
 
 

@@ -47,7 +47,8 @@ def wilson_interval(successes, n, confidence: float = 0.95) -> tuple[np.ndarray,
     low, high = np.full(n.shape, np.nan), np.full(n.shape, np.nan)
     known = n > 0
     low[known], high[known] = proportion_confint(successes[known], n[known], alpha=1 - confidence, method="wilson")
-    return np.where(known & (successes == 0), 0.0, low), high
+    # Where none or all did it, rounding must not part the limit from the share.
+    return np.where(known & (successes == 0), 0.0, low), np.where(known & (successes == n), 1.0, high)
 
 
 def difference_interval(successes, n, other_successes, other_n, confidence: float = 0.95) -> tuple[float, float, float]:
