@@ -5,7 +5,7 @@ A benchmark needs no more than a docstring, a ``main()`` and printed lines: line
 not by its name.
 
 Usage: ``python benchmarks/results.py [NAME …] [-- OPTION …]``; without names those of `SPEED` that are there, options
-go to each, e.g. ``python benchmarks/results.py runner -- --quick``.
+go to each, e.g. ``python benchmarks/results.py runner -- --quick``. What was not run again stays as it was measured.
 """
 
 import argparse
@@ -30,9 +30,18 @@ def main() -> None:
     words = sys.argv[1:]
     at = words.index("--") if "--" in words else len(words)
     names, options = asked.parse_args(words[:at]).names, words[at + 1 :]
-    parts = [section(name, options) for name in names]
-    RESULTS.write_text("\n\n".join(["# What was measured", machine(), *parts]) + "\n", encoding="utf-8")
+    kept = sections(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    kept |= {name: section(name, options) for name in names}
+    order = [*SPEED, *(name for name in kept if name not in SPEED)]
+    parts = [kept[name] for name in order if name in kept]
+    RESULTS.write_text("\n\n".join(["# What was measured", *parts]) + "\n", encoding="utf-8")
     print(f"{RESULTS.relative_to(HERE.parent)}: {', '.join(names)}")
+
+
+def sections(text: str) -> dict[str, str]:
+    """The sections of an earlier file by name."""
+    parts = text.split("\n## ")[1:]
+    return {part.partition("\n")[0]: f"## {part.strip()}" for part in parts}
 
 
 def section(name: str, options: list[str]) -> str:
@@ -45,7 +54,7 @@ def section(name: str, options: list[str]) -> str:
     told = (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").partition("\n")[0]
     command = " ".join(["python", f"benchmarks/{name}.py", *options])
     below = [f"```\n{chr(10).join(rest)}\n```"] if rest else []
-    return "\n\n".join([f"## {name}", told, f"`{command}`", *["\n".join(table)] * bool(table), *below])
+    return "\n\n".join([f"## {name}", told, f"`{command}`", machine(), *["\n".join(table)] * bool(table), *below])
 
 
 def machine() -> str:

@@ -13,6 +13,7 @@ from salesops.engine import handover
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _SECONDS = 120
+_PART = re.compile(rb"\(node\d{8}\)")
 _PAPER = "<style>@page{size:A4}</style>"
 _QUIET = (
     "--headless", "--disable-gpu", "--disable-extensions", "--disable-sync", "--disable-background-networking",
@@ -59,7 +60,7 @@ def write(page: str, to: Path, *, day: str, address: str = "") -> None:
         source, made = place / "page.html", place / "page.pdf"
         source.write_text(linked(page, address).replace("</head>", f"{_PAPER}</head>", 1), encoding="utf-8")
         _print(source, made, place / "profile")
-        to.write_bytes(dated(made.read_bytes(), day))
+        to.write_bytes(numbered(dated(made.read_bytes(), day)))
 
 
 def linked(page: str, address: str) -> str:
@@ -92,6 +93,19 @@ def dated(content: bytes, day: str) -> bytes:
     """
     midnight = f"{day.replace('-', '')}000000".encode()
     return re.sub(rb"(?<=Date \(D:)\d{14}(\+\d\d'\d\d'|Z)?", lambda found: midnight + _utc(found[1]), content)
+
+
+def numbered(content: bytes) -> bytes:
+    """A PDF whose parts are numbered from one on, in the order they are in: the browser leaves out numbers at random.
+
+    Examples
+    --------
+    >>> numbered(b"/ID (node00000197) /Headers [(node00000009)] /ID (node00000197)")
+    b'/ID (node00000002) /Headers [(node00000001)] /ID (node00000002)'
+    """
+    known = sorted(set(_PART.findall(content)))
+    new = {part: b"(node%08d)" % number for number, part in enumerate(known, start=1)}
+    return _PART.sub(lambda found: new[found[0]], content)
 
 
 def _utc(zone: bytes | None) -> bytes:
