@@ -157,8 +157,11 @@ def _told(frame: pd.DataFrame, usable: pd.DataFrame) -> dict[str, str]:
 def _grouped(frame: pd.DataFrame, numbers: Iterable[str], categories: list[str]) -> dict[str, str]:
     """Numbers that hardly vary within the values of a category."""
     found = {}
+    # Numbered once: texts are slow to tell apart.
+    numbered = {each: pd.Series(pd.factorize(frame[each])[0]) for each in categories}
+    groups = {each: number.where(number >= 0) for each, number in numbered.items()}
     for number in numbers:
-        shares = {each: association.explained(frame[number], frame[each]) for each in categories}
+        shares = {each: association.explained(frame[number], group) for each, group in groups.items()}
         most = max(shares, key=lambda each: np.nan_to_num(shares[each]), default=None)
         if most is not None and shares[most] >= _GROUPED:
             found[number] = f"goes with {words.label(most).lower()}"

@@ -264,7 +264,9 @@ def _started(opportunities, start: str, as_of: date, recent_days: int, keep: Seq
     checks.require_columns(opportunities, list(keep))
     if recent_days < 1:
         raise checks.ParameterError(f"recent_days: {recent_days} is no window. Give 1 day or more.")
-    rows = pipeline.ages(opportunities, start=start, as_of=as_of)
+    read = {start, "close_date", "closed_at", "is_closed", "is_won", "outcome", "account_id", *keep}
+    texts = opportunities.columns[opportunities.dtypes.map(pd.api.types.is_string_dtype)].difference(read)
+    rows = pipeline.ages(opportunities.drop(columns=texts), start=start, as_of=as_of)
     begun = rows["started_at"].dt.normalize()
     cause = rows["cause"]
     if "outcome" in rows:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from salesops import checks, words
-from salesops.candidates import MIN_N, OTHER, is_number, lumped
+from salesops.candidates import MIN_N, OTHER, is_number
 from salesops.kept.memory import once
 from salesops.stats import factors as coding
 from salesops.stats import logit
@@ -77,59 +77,65 @@ def study_of(
     if dates:
         some = checks.examples(dates)
         raise checks.DataError(f"drivers: dates as factors ({len(dates)}: {some}). Give days or a period instead.")
-    rows = _decided(frame)
+    money = [name for name in ("amount", "ended_at") if name in frame]
+    decided = _decided(frame, tuple(sorted({"is_won", *names, *money, *([cluster] if cluster else [])})))
+    rows = decided.rows
     if also is not None:
-        return _followed(rows, tuple(names), cluster, also[also["is_closed"].astype(bool)])
+        return _followed(decided, tuple(names), cluster, also[also["is_closed"].astype(bool)])
     if not instead:
-        return Study(rows, _model(rows, tuple(names), cluster), rows)
-    company = _company(rows, cluster)
+        return Study(rows, _model(decided, tuple(names), cluster), rows)
+    company = _clusters(decided, cluster)
     put = {
         name: column[frame["is_closed"].to_numpy(dtype=bool)].reset_index(drop=True) for name, column in instead.items()
     }
     made = {
-        name: _coded(put[name], company, whole=name == whole) if name in put else _factor(rows, name, cluster)
+        name: _coded(put[name], company, whole=name == whole) if name in put else _factor(decided, name, cluster)
         for name in names
     }
-    return Study(rows, _fitted(rows, made, cluster), rows)
+    return Study(rows, _fitted(decided, made, cluster), rows)
+
+
+class _Decided:
+    """The deals decided of a frame, which nobody changes: what is made of them need not ask for their content."""
+
+    def __init__(self, rows: pd.DataFrame) -> None:
+        self.rows = rows
 
 
 # The tests, effects, pairs and doses of one frame are of one model: its columns are coded, and it is fitted, once.
 @once
-def _decided(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame[frame["is_closed"].astype(bool)].reset_index(drop=True)
+def _decided(frame: pd.DataFrame, names: tuple[str, ...]) -> _Decided:
+    return _Decided(frame.loc[frame["is_closed"].astype(bool), list(names)].reset_index(drop=True))
 
 
 @once
-def _factor(rows: pd.DataFrame, name: str, cluster: str | None) -> coding.Factor:
-    return _coded(rows[name], _company(rows, cluster), whole=False)
+def _factor(decided: _Decided, name: str, cluster: str | None) -> coding.Factor:
+    return _coded(decided.rows[name], _clusters(decided, cluster), whole=False)
 
 
 @once
-def _model(rows: pd.DataFrame, names: tuple[str, ...], cluster: str | None) -> coding.Model:
-    return _fitted(rows, {name: _factor(rows, name, cluster) for name in names}, cluster)
+def _model(decided: _Decided, names: tuple[str, ...], cluster: str | None) -> coding.Model:
+    return _fitted(decided, {name: _factor(decided, name, cluster) for name in names}, cluster)
 
 
 @once
-def _clusters(rows: pd.DataFrame, cluster: str | None) -> logit.Clusters:
-    return logit.clusters(_company(rows, cluster))
+def _clusters(decided: _Decided, cluster: str | None) -> logit.Clusters:
+    rows = decided.rows
+    return logit.clusters(rows[cluster] if cluster else pd.Series(pd.NA, index=rows.index))
 
 
-def _fitted(rows, made: Mapping[str, coding.Factor], cluster: str | None) -> coding.Model:
-    return coding.Model(rows["is_won"].to_numpy(float), made, _clusters(rows, cluster))
+def _fitted(decided: _Decided, made: Mapping[str, coding.Factor], cluster: str | None) -> coding.Model:
+    return coding.Model(decided.rows["is_won"].to_numpy(float), made, _clusters(decided, cluster))
 
 
-def _followed(rows: pd.DataFrame, names: tuple[str, ...], cluster: str | None, counted: pd.DataFrame) -> Study:
+def _followed(decided: _Decided, names: tuple[str, ...], cluster: str | None, counted: pd.DataFrame) -> Study:
     """The same model with more rows behind those fitted."""
-    company = _company(rows, cluster)
+    rows, company = decided.rows, _clusters(decided, cluster)
     made = {
         name: _coded(pd.concat([rows[name], counted[name]], ignore_index=True), company, whole=False) for name in names
     }
-    model = _model(rows, names, cluster)
+    model = _model(decided, names, cluster)
     return Study(rows, coding.Model(model.outcome, made, model.cluster, like=model), counted)
-
-
-def _company(rows: pd.DataFrame, cluster: str | None) -> pd.Series:
-    return rows[cluster] if cluster else pd.Series(pd.NA, index=rows.index)
 
 
 def crossed(given: Study, pair: tuple[str, str]) -> tuple[Study, np.ndarray]:
@@ -147,18 +153,29 @@ def crossed(given: Study, pair: tuple[str, str]) -> tuple[Study, np.ndarray]:
     return given._replace(model=model), kept
 
 
-def _coded(column: pd.Series, company: pd.Series, *, whole: bool) -> coding.Factor:
+def _coded(column: pd.Series, company: logit.Clusters, *, whole: bool) -> coding.Factor:
     """A column as a factor; the rows that have a company decide on its levels."""
-    n = len(company)
+    n = len(company.number)
     if is_number(column) and column.head(n).nunique() > 2:
         return coding.number(column, min_n=MIN_N, write=words.count, n=n)
-    if not whole and not pd.api.types.is_string_dtype(column):
-        numbers, values = pd.factorize(column.astype(object))
-        names = pd.Series(values, dtype=object).map(words.count if is_number(column) else words.group)
-        column = pd.Series([*names, None], dtype=object).take(numbers).set_axis(column.index)
-    text, first = lumped(column, min_n=0), lumped(column.head(n), min_n=0 if whole else MIN_N)
-    n_companies = company.groupby(first).nunique() + company.isna().groupby(first).sum()
-    levels = set(n_companies.index[whole | (n_companies >= LEAST_COMPANIES)]) - {OTHER}
-    n_rare = len(set(text.head(n).unique()) - levels)
+    numbers, values = pd.factorize(column, use_na_sentinel=False)
+    # Values of one name are one level.
+    of_value, names = pd.factorize(_named(pd.Index(values), column, whole))
+    numbers, number = of_value[numbers], of_value[numbers[:n]]
+    counts = np.bincount(number, minlength=len(names))
+    pairs = pd.unique(number.astype(np.int64) * (int(company.number.max(initial=0)) + 1) + company.number)
+    n_companies = np.bincount(pairs // (int(company.number.max(initial=0)) + 1), minlength=len(names))
+    is_level = (counts > 0) & (names != OTHER)
+    if not whole:
+        is_level &= (counts >= MIN_N) & (n_companies >= LEAST_COMPANIES)
+    n_rare = int(((counts > 0) & ~is_level).sum())
     note = f"{words.count(n_rare)} rare level{'s'[: n_rare > 1]} as {OTHER}" if n_rare else ""
-    return coding.category(text.where(text.isin(levels), OTHER), remainder=OTHER, n=n)._replace(note=note)
+    kept = [*names[is_level], OTHER]
+    place = np.where(is_level, np.cumsum(is_level) - 1, len(kept) - 1)
+    return coding.numbered(place[numbers], kept, remainder=OTHER, n=n)._replace(note=note)
+
+
+def _named(values: pd.Index, column: pd.Series, whole: bool) -> np.ndarray:
+    """What each value of a column is called."""
+    write = str if whole or pd.api.types.is_string_dtype(column) else words.count if is_number(column) else words.group
+    return np.array([words.NO_GROUP if pd.isna(each) else write(each) for each in values.astype(object)], dtype=object)

@@ -139,8 +139,11 @@ def effects(
       level reference  n_level  win_rate_effect
     0   Yes        No      100              0.3
     """
-    study = study_of(frame, factors, controls, cluster, also=decided)
-    money = _money(study, period)
+    # Only the deals that have money decided in the period add to it: the others need no columns.
+    amounts = None if decided is None else _money(decided, period)
+    also = None if amounts is None else decided[amounts.notna().to_numpy()]
+    study = study_of(frame, factors, controls, cluster, also=also)
+    money = _money(study.counted, period)
     rows = [row for each in factors for row in _contrasted(study, each, money, confidence)]
     return pd.DataFrame(rows, columns=_EFFECTS).astype(dict.fromkeys(_EFFECTS[5:], float))
 
@@ -419,15 +422,15 @@ def _effect(
     mine = money.where(level.has[start:])
     row["n_in_period"] = int(mine.notna().sum())
     if mine.sum() > 0:
-        rows = study.model.every[start:, found.order]
-        worth = logit.average_difference(*values, rows=rows, weight=mine.fillna(0.0), confidence=confidence)
+        counts = np.flatnonzero(mine.fillna(0.0))
+        rows = study.model.columns(start + counts)[:, found.order]
+        worth = logit.average_difference(*values, rows=rows, weight=mine.iloc[counts], confidence=confidence)
         row |= dict(zip(_EFFECTS[11:14], (mine.sum() * each for each in worth[2:5]), strict=True))
     return row
 
 
-def _money(study: Study, period: Period | None) -> pd.Series | None:
+def _money(rows: pd.DataFrame, period: Period | None) -> pd.Series | None:
     """Amounts of the deals decided in the period; missing for the others."""
-    rows = study.counted
     if period is None or "amount" not in rows:
         return None
     checks.require_columns(rows, ["ended_at"])

@@ -349,11 +349,14 @@ def _was_closed(rows: pd.DataFrame, opportunities: pd.DataFrame, stage_history: 
     stage = _in_force(rows, stage_history, ["stage"]).get("stage")
     if stage is None or "stage" not in opportunities:
         return pd.Series(False, index=rows.index)
-    visited = stage_history[[_KEY, "stage"]].dropna().drop_duplicates()
+    (deal, ids), (place, stages) = (pd.factorize(stage_history[name]) for name in (_KEY, "stage"))
+    is_known = (deal >= 0) & (place >= 0)
+    visited = pd.unique(deal[is_known] * np.int64(len(stages)) + place[is_known])
+    deal, place = visited // max(len(stages), 1), visited % max(len(stages), 1)
     closed = opportunities[opportunities["is_closed"]].set_index(_KEY)["stage"]
-    is_last = closed.reindex(visited[_KEY]).to_numpy() == visited["stage"]
-    share = is_last.groupby(visited["stage"]).mean()
-    return stage.isin(share.index[share > _FINAL])
+    last = pd.Index(stages).get_indexer(closed.reindex(ids))
+    share = np.bincount(place, last[deal] == place, len(stages)) / np.bincount(place, minlength=len(stages)).clip(1)
+    return stage.isin(stages[share > _FINAL])
 
 
 def _positions(rows: pd.DataFrame, other: pd.DataFrame) -> np.ndarray:

@@ -213,20 +213,24 @@ def _written_at_close(
     carried = [each for each in factors if stage_history is not None and each in stage_history]
     if not carried:
         return {}
-    ended = frame[frame["ended_at"].notna()].set_index("opportunity_id")
-    rows = stage_history[stage_history["opportunity_id"].isin(ended.index)]
-    rows = rows.sort_values(["opportunity_id", "changed_at", "seq"], kind="stable")
-    deal = rows["opportunity_id"]
-    last_known = ended.reindex(deal)
-    is_late = rows["changed_at"] >= last_known["ended_at"].array
-    is_next = deal == deal.shift()
+    has_ended = np.flatnonzero(frame["ended_at"].notna())
+    ids = frame["opportunity_id"].iloc[has_ended]
+    is_won = frame["is_won"].to_numpy(bool)[has_ended]
+    deal = pd.Index(ids).get_indexer(stage_history["opportunity_id"])
+    order = np.lexsort([stage_history["seq"].to_numpy(), stage_history["changed_at"].to_numpy(), deal])
+    order = order[np.searchsorted(deal[order], 0) :]
+    deal = deal[order]
+    # One column at a time: the history is long.
+    is_late = stage_history["changed_at"].to_numpy()[order] >= frame["ended_at"].to_numpy()[has_ended][deal]
+    is_next = np.diff(deal, prepend=-1) == 0
     shares = {}
     for each in carried:
-        changed = is_next & rows[each].notna() & (rows[each] != rows[each].shift())
-        last = changed & is_late & rows[each].eq(last_known[each].array)
-        late = ended.index.isin(deal[last])
-        sides = (_share(late[ended["is_won"]]), _share(late[~ended["is_won"]]))
-        shares[each] = (*sides, _share(is_late[changed].to_numpy()))
+        then, last_known = stage_history[each].take(order), frame[each].take(has_ended).take(deal).array
+        then = then.reset_index(drop=True)
+        changed = (is_next & then.notna() & (then != then.shift())).to_numpy(bool, na_value=False)
+        late = np.zeros(len(ids), dtype=bool)
+        late[deal[changed & is_late & then.eq(last_known).to_numpy(bool, na_value=False)]] = True
+        shares[each] = (_share(late[is_won]), _share(late[~is_won]), _share(is_late[changed]))
     return shares
 
 

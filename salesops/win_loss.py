@@ -220,8 +220,10 @@ def win_rate_by_period(
         [(each.label, each.start, each.end) for each in periods], columns=["period", "period_start", "period_end"]
     )
     deals = pipeline.qualified(opportunities)  # which are is a matter of all of them, not of one period's
-    closed = [deals.iloc[:0], *(pipeline.closed_in(deals, each) for each in periods)]
-    rates = pd.concat([win_rate(each, confidence=confidence) for each in closed]).iloc[1:]
+    nothing = win_rate(deals.iloc[:0], confidence=confidence)
+    # The deals of one period at a time: all of them together are another company.
+    found = (win_rate(pipeline.closed_in(deals, each), confidence=confidence) for each in periods)
+    rates = pd.concat([nothing, *found]).iloc[1:]
     return dates.join(rates.reset_index(drop=True))
 
 

@@ -330,3 +330,18 @@ def test_events_for_each_coefficient_count_the_rarer_outcome():
     assert model({"a": ["x", "y"] * 20}, [1] * 10 + [0] * 30).events_per_coefficient == 10
     assert model({"a": ["x", "y"] * 20}, [1] * 35 + [0] * 5).events_per_coefficient == 5
     assert np.isnan(factors.Model(np.ones(4), {}, None).events_per_coefficient)
+
+
+def test_columns_are_set_to_one_value_or_to_one_a_row():
+    random = np.random.default_rng(8)
+    design = np.column_stack([np.ones(400), random.normal(size=(400, 2))])
+    fitted = logit.fit(design, (random.random(400) < 0.4).astype(float))
+    of_all = logit.average_difference(fitted, [2], [1.0], [0.0])
+    of_rows = logit.average_difference(fitted, [2], np.ones((400, 1)), np.zeros((400, 1)))
+    assert of_rows == pytest.approx(of_all, rel=1e-10)
+    more = logit.average_difference(fitted, [2], design[:, [2]] + 0.5, design[:, [2]] - 0.5)
+    means = []
+    for step in (0.5, -0.5):
+        table = design + np.array([0.0, 0.0, step])
+        means.append(expit(table @ fitted.coefficients).mean())
+    assert (more.first, more.second) == pytest.approx(tuple(means), rel=1e-12)

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from salesops.kept.memory import once
-from salesops.stats import encoding, factors, logit
+from salesops.stats import encoding, factors, logit, ridge
 from salesops.stats.gram import gram
 
 
@@ -105,4 +105,50 @@ def test_a_model_with_more_rows_takes_over_the_fit_of_its_own():
     outcome = (random.random(400) < np.where(kinds[:400] == "a", 0.6, 0.3)).astype(float)
     alone = factors.Model(outcome, {"kind": factors.category(kinds[:400])}, None)
     more = factors.Model(outcome, {"kind": factors.category(kinds, n=400)}, None, like=alone)
-    assert more.together(["kind"]).fit is alone.together(["kind"]).fit and len(more.every) == 500
+    assert more.together(["kind"]).fit is alone.together(["kind"]).fit and len(more.columns(slice(None))) == 500
+
+
+def test_a_rare_level_is_held_without_a_linear_programme(monkeypatch):
+    random = np.random.default_rng(7)
+    kinds = pd.Series(["rare"] * 3 + list(random.choice(list("ab"), 497)), dtype="str")
+    size = pd.Series(random.normal(size=500))
+    outcome = (random.random(500) < np.where(kinds == "a", 0.6, 0.3)).astype(float)
+    outcome[:3] = 0.0
+    made = {"kind": factors.category(kinds), "size": factors.number(size)}
+    columns = factors.Model(outcome, made, None).design
+    parted = logit.separated_columns(columns, outcome)
+    monkeypatch.setattr(logit, "separated_columns", lambda *_: pytest.fail("was asked"))
+    assert factors.Model(outcome, made, None).held == {"kind"}
+    assert np.flatnonzero(parted).tolist() == [2]
+
+
+def test_what_parts_the_outcomes_beside_a_rare_level_is_found():
+    random = np.random.default_rng(7)
+    kinds = pd.Series(["rare"] * 3 + list(random.choice(list("ab"), 497)), dtype="str")
+    flag = pd.Series(np.where(random.random(500) < 0.2, "yes", "no"), dtype="str")
+    outcome = np.where(flag == "yes", 1.0, (random.random(500) < 0.4).astype(float))
+    outcome[:3] = 0.0
+    made = {"kind": factors.category(kinds), "flag": factors.category(flag)}
+    assert factors.Model(outcome, made, None).held == {"kind", "flag"}
+
+
+def test_clusters_left_out_a_few_at_a_time_give_the_same_error(monkeypatch):
+    random = np.random.default_rng(8)
+    design = np.column_stack([np.ones(600), random.normal(size=(600, 2))])
+    outcome, cluster = (random.random(600) < 0.4).astype(float), random.integers(0, 150, 600)
+    together = logit.fit(design, outcome, cluster=cluster).covariance
+    monkeypatch.setattr(logit, "_AT_ONCE", 1)
+    np.testing.assert_allclose(logit.fit(design, outcome, cluster=cluster).covariance, together, rtol=1e-12)
+    monkeypatch.setattr(logit, "_AT_ONCE", 40)
+    np.testing.assert_allclose(logit.fit(design, outcome, cluster=cluster).covariance, together, rtol=1e-12)
+
+
+def test_a_path_of_penalties_ends_where_each_fit_does():
+    random = np.random.default_rng(9)
+    design = np.column_stack([np.ones(500), random.normal(size=(500, 4))])
+    outcome = (random.random(500) < 1 / (1 + np.exp(-design @ [0.1, 0.8, -0.5, 0.0, 0.3]))).astype(float)
+    weight = random.uniform(0.5, 2.0, 500)
+    path = ridge._path(ridge.Design(design), outcome, weight, ridge.PENALTIES)
+    for penalty, found in zip(ridge.PENALTIES, path, strict=True):
+        alone = ridge.fit(ridge.Design(design), outcome, penalty=penalty, weight=weight)
+        np.testing.assert_allclose(found, alone.coefficients, atol=1e-6)

@@ -38,8 +38,8 @@ def names(values, other) -> float:
     rows, columns = (pd.factorize(pd.Series(each), use_na_sentinel=False)[0] for each in (values, other))
     if not len(rows):
         return np.nan
-    counts = np.zeros((rows.max() + 1, columns.max() + 1))
-    np.add.at(counts, (rows, columns), 1)
+    n_columns = int(columns.max()) + 1
+    counts = np.bincount(rows * n_columns + columns, minlength=(rows.max() + 1) * n_columns).reshape(-1, n_columns)
     blind = len(rows) - counts.sum(axis=0).max()
     return float(1 - (len(rows) - counts.max(axis=1).sum()) / blind) if blind else np.nan
 
@@ -79,13 +79,15 @@ def explained(values, groups) -> float:
     >>> explained([3, 5, 90, 80], ["small", "small", "large", "large"]), explained([1, 2, 1, 2], ["a", "a", "b", "b"])
     (0.8, 0.0)
     """
-    rows = pd.DataFrame({"rank": np.asarray(values, dtype=float), "group": pd.factorize(pd.Series(groups))[0]})
-    rows = rows[(rows["group"] >= 0) & rows["rank"].notna()]
-    rank = rows["rank"].rank()
-    whole = ((rank - rank.mean()) ** 2).sum()
-    if rows["group"].nunique() < 2 or whole == 0:
+    values, group = np.asarray(values, dtype=float), pd.factorize(pd.Series(groups))[0]
+    known = (group >= 0) & ~np.isnan(values)
+    rank, group = pd.Series(values[known]).rank().to_numpy(), group[known]
+    counts = np.bincount(group)
+    whole = ((rank - rank.mean()) ** 2).sum() if len(rank) else 0.0
+    if (counts > 0).sum() < 2 or whole == 0:
         return np.nan
-    return float(1 - ((rank - rank.groupby(rows["group"]).transform("mean")) ** 2).sum() / whole)
+    mean = np.bincount(group, rank) / np.maximum(counts, 1)
+    return float(1 - ((rank - mean[group]) ** 2).sum() / whole)
 
 
 def partial_order(values, other, given) -> float:
@@ -134,9 +136,8 @@ def held_out_rates(values, outcome, fold) -> np.ndarray:
     codes = pd.factorize(pd.Series(values), use_na_sentinel=False)[0]
     outcome, fold = np.asarray(outcome, dtype=float), np.asarray(fold, dtype=int)
     shape = codes.max(initial=-1) + 1, fold.max(initial=-1) + 1
-    hits, counts = np.zeros((2, *shape))
-    np.add.at(hits, (codes, fold), outcome)
-    np.add.at(counts, (codes, fold), 1)
+    cell, n_cells = codes * shape[1] + fold, shape[0] * shape[1]
+    hits, counts = (np.bincount(cell, each, n_cells).reshape(shape) for each in (outcome, None))
     base = outcome.mean() if len(outcome) else np.nan
     others = (part.sum(axis=1)[codes] - part[codes, fold] for part in (hits, counts))
     return (next(others) + 2 * base) / (next(others) + 2)
@@ -179,9 +180,7 @@ def gap_at_same(cases, case_key, controls, control_key, *, from_there_on: bool =
     hits = sums[last] - sums[first]
     # Half a hit and half a miss more, so that none or all among the controls leaves some variance.
     chance, expected = (hits + 0.5) / (size + 1), float((hits / size).mean())
-    edges = np.zeros(len(order) + 1)
-    np.add.at(edges, first, 1 / size)
-    np.add.at(edges, last, -1 / size)
+    edges = np.bincount(first, 1 / size, len(order) + 1) - np.bincount(last, 1 / size, len(order) + 1)
     weight, n = np.cumsum(edges)[:-1] / len(size), len(size)
     pooled = chance.mean() * (1 - chance.mean())
     error = np.sqrt((chance * (1 - chance)).sum() / n**2 + pooled * (weight**2).sum())

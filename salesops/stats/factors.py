@@ -65,11 +65,21 @@ class Model:
         self.outcome, self.factors, self.like = np.asarray(outcome, dtype=float), dict(factors), like
         is_known = cluster is None or isinstance(cluster, logit.Clusters)
         self.cluster = cluster if is_known else logit.clusters(cluster)
-        n = max([len(outcome), *(len(each.columns) for each in factors.values())])
-        self.every = np.column_stack([np.ones(n), *(each.columns for each in factors.values())])
-        self.design = self.every[: len(outcome)]
         ends = 1 + np.cumsum([each.columns.shape[1] for each in factors.values()], dtype=int)
         self.blocks = {name: np.arange(start, end) for name, start, end in zip(factors, [1, *ends], ends, strict=False)}
+
+    @cached_property
+    def design(self) -> np.ndarray:
+        """The columns of the rows fitted, behind a constant."""
+        return self.like.design if self.like is not None else self.columns(slice(len(self.outcome)))
+
+    def columns(self, rows: slice | np.ndarray) -> np.ndarray:
+        """The columns of some rows, behind a constant: of those fitted, or of those after them."""
+        parts = [each.columns[rows] for each in self.factors.values()]
+        made = np.ones((len(parts[0]) if parts else len(self.outcome), 1 + sum(each.shape[1] for each in parts)))
+        for block, part in zip(self.blocks.values(), parts, strict=True):
+            made[:, block] = part
+        return made
 
     @cached_property
     def independent(self) -> np.ndarray:
@@ -94,15 +104,33 @@ class Model:
         """Factors whose estimates need the penalty: they part the outcomes, or a level has hardly any of one."""
         if self.like is not None:
             return self.like.held
+        few = {name for name, each in self.factors.items() if any(self._few(level) for level in each.levels)}
+        if self._is_finite_beside_rare:
+            return few
         columns = np.flatnonzero(self.independent)
-        parted = np.zeros(0, dtype=int)
-        if self._finite is None:
-            parted = columns[logit.separated_columns(self.design[:, columns], self.outcome)]
-        return {
-            name
-            for name, block in self.blocks.items()
-            if np.isin(parted, block).any() or any(self._few(level) for level in self.factors[name].levels)
-        }
+        parted = columns[logit.separated_columns(self.design[:, columns], self.outcome)]
+        return few | {name for name, block in self.blocks.items() if np.isin(parted, block).any()}
+
+    @property
+    def _is_finite_beside_rare(self) -> bool:
+        """Whether nothing but the levels that are held anyway can part the outcomes.
+
+        Where the rows of those levels are left out and nothing parts the others, coefficients that part all rows
+        are nothing but for those levels: the linear programme, large with many rows, need not look for them.
+        """
+        rare = [
+            (self.blocks[name][at - 1], level)
+            for name, each in self.factors.items()
+            for at, level in enumerate(each.levels)
+            if at and each.kind == "category" and self._few(level)
+        ]
+        if not rare:
+            return self._finite is not None
+        rows = ~np.any([level.has[: len(self.outcome)] for _, level in rare], axis=0)
+        columns = np.setdiff1d(np.flatnonzero(self.independent), [column for column, _ in rare])
+        part = self.design[np.ix_(np.flatnonzero(rows), columns)]
+        is_whole = logit.independent_columns(part).all()
+        return bool(is_whole and logit.finite_coefficients(part, self.outcome[rows]) is not None)
 
     def fitted(self, name: str) -> Found | None:
         """The fit and the factor's columns in it, or what the others leave of them; None where that is nothing."""
@@ -171,19 +199,33 @@ def category(column: pd.Series, *, remainder: str | None = None, n: int | None =
     --------
     >>> made = category(pd.Series(["b", "a", "b"]))
     >>> [level.name for level in made.levels], made.contrasts, made.columns.ravel().tolist()
-    (['b', 'a'], ((1, 0),), [0.0, 1.0, 0.0])
+    (['b', 'a'], ((1, 0),), [0, 1, 0])
     """
-    counts = (
-        column.head(len(column) if n is None else n)
-        .value_counts()
-        .sort_index()
-        .sort_values(ascending=False, kind="stable")
-    )
-    names = [name for name in counts.index if name != remainder] + [name for name in counts.index if name == remainder]
-    has = pd.Index(names).get_indexer(column)[:, None] == np.arange(len(names))
-    rows = np.eye(len(names))[:, 1:]
-    levels = tuple(Level(name, row, mine) for name, row, mine in zip(names, rows, has.T, strict=True))
-    return Factor("category", has[:, 1:].astype(float), levels, tuple((each, 0) for each in range(1, len(names))))
+    numbers, names = pd.factorize(column)
+    return numbered(numbers, list(names), remainder=remainder, n=n)
+
+
+def numbered(
+    numbers: np.ndarray, names: Sequence[str], *, remainder: str | None = None, n: int | None = None
+) -> Factor:
+    """A column of numbered values, with their names, as `category` makes it.
+
+    Examples
+    --------
+    >>> [level.name for level in numbered(np.array([0, 1, 0]), ["b", "a"]).levels]
+    ['b', 'a']
+    """
+    counts = np.bincount(numbers[:n], minlength=len(names))
+    seen = np.flatnonzero(counts)
+    order = sorted(seen, key=lambda each: (names[each] == remainder, -counts[each], names[each]))
+    place = np.full(len(names), -1, dtype=np.int16)
+    place[order] = np.arange(len(order))
+    # By level, so that what is read together lies together.
+    has = np.arange(len(order), dtype=np.int16)[:, None] == place[numbers]
+    rows = np.eye(len(order))[:, 1:]
+    levels = tuple(Level(names[each], row, mine) for each, row, mine in zip(order, rows, has, strict=True))
+    # Ones and nothing, in the same bytes as the levels.
+    return Factor("category", has[1:].view(np.int8).T, levels, tuple((each, 0) for each in range(1, len(order))))
 
 
 def number(column: pd.Series, *, min_n: int = 20, write=str, n: int | None = None) -> Factor:
@@ -241,7 +283,7 @@ def crossed(one: Factor, other: Factor, *, min_n: int = 20) -> tuple[Factor, np.
     --------
     >>> one, other = category(pd.Series(list("aabb"))), category(pd.Series(list("xyxy")))
     >>> crossed(one, other, min_n=1)[0].columns.ravel().tolist()
-    [0.0, 0.0, 0.0, 1.0]
+    [0, 0, 0, 1]
     """
     products = one.columns[:, :, None] * other.columns[:, None, :]
     products = products.reshape(len(one.columns), one.columns.shape[1] * other.columns.shape[1])

@@ -401,21 +401,16 @@ def _placements(outcome, score, weight) -> tuple[float, np.ndarray]:
     parts = np.zeros(len(score))
     if hit.all() or not hit.any():
         return np.nan, parts
+    place, found = pd.factorize(score, sort=True, use_na_sentinel=False)
     for mine, sign in ((hit, 1.0), (~hit, -1.0)):
-        below, upto = _weight_below(score[~mine], weight[~mine], score[mine])
-        share = (below + upto) / 2 / weight[~mine].sum()
+        own = np.bincount(place[~mine], weight[~mine], len(found))
+        # Of the others with the same score a half counts as lower.
+        share = ((np.cumsum(own) - own / 2) / weight[~mine].sum())[place[mine]]
         parts[mine] = share if sign > 0 else 1 - share
     value = float(np.average(parts[hit], weights=weight[hit]))
     for mine in (hit, ~hit):
         parts[mine] = weight[mine] * (parts[mine] - value) / weight[mine].sum()
     return value, parts
-
-
-def _weight_below(values: np.ndarray, weight: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Weight of the values below each point, and at or below it."""
-    order = np.argsort(values, kind="stable")
-    total = np.r_[0.0, np.cumsum(weight[order])]
-    return tuple(total[np.searchsorted(values[order], at, side=side)] for side in ("left", "right"))
 
 
 def _deviation(parts: np.ndarray, outcome, cluster) -> float:
