@@ -62,6 +62,17 @@ def test_a_weighted_product_is_that_of_its_parts():
     np.testing.assert_allclose(gram(design, weight), design.T @ (design * weight[:, None]), rtol=1e-12, atol=1e-9)
 
 
+def test_how_many_threads_share_a_weighted_product_changes_no_digit(monkeypatch):
+    random = np.random.default_rng(0)
+    design, weight = random.normal(size=(200_001, 3)), random.random(200_001)
+    found = []
+    for threads in (1, 2, 5):
+        monkeypatch.setattr("salesops.stats.gram._THREADS", threads)
+        found.append(gram(design, weight))
+    assert (found[0] == found[1]).all() and (found[0] == found[2]).all()
+    np.testing.assert_allclose(found[0], design.T @ (design * weight[:, None]), rtol=1e-11, atol=1e-9)
+
+
 def test_some_rows_joined_with_others_are_coded_as_one_frame():
     random = np.random.default_rng(1)
     first, then = (
