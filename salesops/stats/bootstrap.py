@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 _CHUNK = 250_000  # resampling counts held at once: they stay in the processor's cache
+_LEAST = 8  # draws at once: of many clusters the sums are read once for all of them
 
 
 class Estimate(NamedTuple):
@@ -104,7 +105,7 @@ def resampled_sums(columns, *, cluster=None, draws: int = 2000, seed: int = 0) -
     """
     sums = by_cluster(np.asarray(columns, dtype=float), cluster)
     random, m = np.random.default_rng(seed), len(sums)
-    size = max(1, min(draws, _CHUNK // max(m, 1)))
+    size = min(draws, max(_LEAST, _CHUNK // max(m, 1)))
     pieces = []
     for first in range(0, draws, size):
         count = min(size, draws - first)

@@ -164,7 +164,8 @@ class Model:
     @cached_property
     def _finite(self) -> np.ndarray | None:
         """Estimates without a penalty, where they are all finite."""
-        return logit.finite_coefficients(self.design[:, self.independent], self.outcome)
+        kept = self.independent
+        return logit.finite_coefficients(self.design if kept.all() else self.design[:, kept], self.outcome)
 
     def _fit(self, columns: np.ndarray) -> logit.Fit:
         strength = np.zeros(self.design.shape[1])
