@@ -17,7 +17,7 @@ from scipy.stats import f as fisher
 from scipy.stats import t as student
 
 from salesops import checks
-from salesops.stats.gram import gram
+from salesops.stats.gram import gram, logistic
 
 _MOST_PULL = 0.99  # a cluster that alone decides a coefficient leaves nothing to learn its error from
 _MOST_STEPS, _SETTLED = 60, 1e-12
@@ -346,10 +346,11 @@ def _coefficients(design: np.ndarray, outcome: np.ndarray, strength: np.ndarray,
     Among chosen columns only, the others' coefficients stay nothing.
     """
     beta = np.zeros(design.shape[1]) if start is None else np.asarray(start, dtype=float).copy()
+    ones = np.ones(len(design))
     for _ in range(_MOST_STEPS):
-        p, q = expit(design @ beta), expit(beta)
-        score = (design.T @ (outcome - p) + strength * (0.5 - q))[among]
-        information = gram(design, p * (1 - p)) + np.diag(strength * q * (1 - q))
+        (score, information), q = logistic(design, outcome, ones, beta), expit(beta)
+        score = (score + strength * (0.5 - q))[among]
+        information = information + np.diag(strength * q * (1 - q))
         step = np.linalg.solve(information[among][:, among], score)
         beta[among] += step * min(1.0, 4.0 / np.abs(step).max(initial=4.0))
         if score @ step < _SETTLED:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
-from salesops.stats.gram import gram
+from salesops.stats.gram import logistic
 
 PENALTIES = tuple(float(size) for size in np.geomspace(300.0, 3.0, 9))
 _STEPS, _CLOSE = 50, 1e-6  # the last step is squared in what is left
@@ -229,11 +229,9 @@ def _loss(design, outcome, weight, ridge, beta) -> float:
 
 
 def _derivatives(design, outcome, weight, ridge, beta) -> tuple[np.ndarray, np.ndarray]:
-    p = expit(design @ beta)
-    slope = design.T @ (weight * (p - outcome)) + ridge * beta
-    curve = gram(design, weight * p * (1 - p))
+    score, curve = logistic(design, outcome, weight, beta)
     curve[np.diag_indices_from(curve)] += ridge + 1e-9
-    return slope, curve
+    return ridge * beta - score, curve
 
 
 def _folds(n: int, cluster, folds: int, seed: int) -> np.ndarray:

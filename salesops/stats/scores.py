@@ -11,7 +11,7 @@ from scipy.stats import norm
 
 from salesops.stats import bootstrap, proportions
 from salesops.stats.bootstrap import Estimate
-from salesops.stats.gram import gram
+from salesops.stats.gram import logistic
 
 _EPSILON = np.finfo(float).eps  # a chance of exactly 0 or 1 that fails costs 36, not infinity, as in scikit-learn
 
@@ -378,9 +378,8 @@ def _logistic(design: np.ndarray, outcome: np.ndarray, weight: np.ndarray) -> tu
     line = np.zeros(design.shape[1])
     best = _log_likelihood(design, outcome, weight, line)
     for _ in range(100):
-        p = expit(design @ line)
-        information = gram(design, weight * p * (1 - p))
-        step = np.linalg.solve(information, design.T @ (weight * (outcome - p)))
+        score, information = logistic(design, outcome, weight, line)
+        step = np.linalg.solve(information, score)
         while (now := _log_likelihood(design, outcome, weight, line + step)) < best - 1e-12 * abs(best):
             step = step / 2
         line, best = line + step, now
