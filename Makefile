@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: reports test lab bench results strip outputs readme pictures lock clean
+.PHONY: reports test lab bench results strip outputs readme pictures lock spark clean
 
 reports: $(READY)  ## the quarterly pack from the built-in sample
 	$(BIN)/python -m salesops run
@@ -37,6 +37,14 @@ pictures: $(READY)  ## the pictures in README.md, of the sample's pack made anew
 
 lock:  ## new pins within the ranges of pyproject.toml
 	uv pip compile pyproject.toml --extra test --universal --python-version 3.11 --upgrade --no-header --no-annotate -o requirements.lock
+	uv pip compile pyproject.toml --extra test --extra spark --universal --python-version 3.11 -c requirements.lock --no-header --no-annotate -o requirements-spark.lock
+
+spark: $(READY)  ## what Spark as a source needs besides Java 17, half a gigabyte; without it its tests say that they were skipped
+	@if command -v uv >/dev/null 2>&1; then \
+	  uv pip install --quiet --python $(BIN)/python -r requirements-spark.lock ; \
+	else \
+	  $(BIN)/python -m pip install --quiet -r requirements-spark.lock ; \
+	fi
 
 clean:
 	rm -rf .venv build *.egg-info

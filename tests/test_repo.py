@@ -248,8 +248,8 @@ def requirements() -> list[Requirement]:
     return [Requirement(text) for text in [*project["dependencies"], *project["optional-dependencies"]["test"]]]
 
 
-def pins() -> list[Requirement]:
-    lines = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
+def pins(lock: str = "requirements.lock") -> list[Requirement]:
+    lines = (ROOT / lock).read_text(encoding="utf-8").splitlines()
     return [Requirement(line) for line in lines if line and not line.startswith("#")]
 
 
@@ -284,10 +284,21 @@ def test_python_is_the_same_everywhere():
     assert str(conda()["python"].version) == project["requires-python"] == ">=3.11"
 
 
-def test_the_lock_names_no_registry():
-    text = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-spark.lock"])
+def test_the_lock_names_no_registry(lock):
+    text = (ROOT / lock).read_text(encoding="utf-8")
     assert "://" not in text and "--" not in text
-    assert all(re.fullmatch(r"==[^=,]+", str(pin.specifier)) for pin in pins())
+    assert all(re.fullmatch(r"==[^=,]+", str(pin.specifier)) for pin in pins(lock))
+
+
+def test_spark_comes_beside_what_is_there_and_changes_none_of_it():
+    both = {str(pin) for pin in pins("requirements-spark.lock")}
+    assert {str(pin) for pin in pins()} < both
+    extra = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    locked = {pin.name: pin for pin in pins("requirements-spark.lock")}
+    for wanted in map(Requirement, extra["spark"]):
+        (version,) = [bound.version for bound in locked[wanted.name].specifier]
+        assert wanted.specifier.contains(version)
 
 
 def test_no_file_names_a_registry_or_a_machine():
