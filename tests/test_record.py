@@ -9,7 +9,7 @@ from pathlib import Path
 import engine_toys
 import pytest
 
-from salesops import crm
+from salesops import crm, kept
 from salesops.engine import log, plan, record, run, scrub
 
 DAY = "2026-09-30"
@@ -53,7 +53,7 @@ def found(published) -> dict:
 
 def test_the_record_says_all_that_a_run_hangs_on(found):
     assert set(found) == {
-        "as_of", "attempts", "cause", "cell_seconds", "code", "depends", "exports", "files", "finished", "inputs",
+        "as_of", "attempts", "cache", "cause", "cell_seconds", "code", "depends", "exports", "files", "finished", "inputs",
         "locale", "messages", "notebook", "outcome", "packages", "parameters", "peak_memory_bytes", "period",
         "previous", "read", "replaces", "report", "run_id", "schedule", "schema", "seconds", "source", "started",
         "title",
@@ -69,6 +69,22 @@ def test_each_parameter_has_its_value_and_its_origin(found):
     assert found["parameters"]["mode"] == {"value": "good", "origin": "notebook"}
     assert found["parameters"]["as_of"] == {"value": DAY, "origin": "the latest recorded event"}
     assert found["parameters"]["source"] == {"value": "acme", "origin": "-p"}
+
+
+def test_what_came_from_the_cache_is_told_and_nothing_hangs_on_it(tmp_path, monkeypatch):
+    asks = 'from salesops import kept\n[kept.found_or_made("toys", {"n": n}, lambda: n) for n in (1, 2, 2)]'
+    engine_toys.notebook(tmp_path / "notebooks" / "alpha.ipynb", cells=(asks, engine_toys.WORK, engine_toys.SAY))
+    monkeypatch.setattr(crm, "load", engine_toys.company)
+    made = []
+    for cache in (tmp_path / "cache", tmp_path / "cache", "off"):
+        monkeypatch.setenv(kept.FOLDER, str(cache))
+        ran(tmp_path, "alpha", force=True)
+        made.append(json.loads((tmp_path / "reports" / DAY / "alpha.run.json").read_text()))
+    uses = [each["cache"] for each in made]
+    assert uses == [{"taken": 1, "made": 2}, {"taken": 3, "made": 0}, {"taken": 0, "made": 0}]
+    for name in ("run_id", "depends", "files"):
+        assert made[0][name] == made[1][name] == made[2][name]
+    assert any("unchanged" in said for said in ran(tmp_path, "alpha"))
 
 
 def test_times_and_memory_are_of_the_run(found):

@@ -2,11 +2,11 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
 from pathlib import Path
 
 import engine_toys
@@ -52,16 +52,8 @@ WARM = "salesops.engine.zygote"
 def zygote():
     """One for all tests."""
     light = [path for path in NOTEBOOKS if path.stem in LIGHT]
-    with warm.zygote(light, environment()) as found:
+    with warm.zygote(light, execute.kernel_environment()) as found:
         yield found
-
-
-@contextmanager
-def one_environment():
-    """pytest says in the environment which test runs, and a kernel is forked only where nothing has changed there."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("PYTEST_CURRENT_TEST", raising=False)
-        yield
 
 
 def book(path: Path, *cells: str) -> Path:
@@ -72,13 +64,8 @@ def book(path: Path, *cells: str) -> Path:
 
 
 def made(path: Path, zygote: warm.Zygote | None, **more: object) -> execute.Execution:
-    with execute.own_loop(), one_environment():
+    with execute.own_loop():
         return execute.execute(path, {}, zygote=zygote, **more)
-
-
-def environment() -> dict[str, str]:
-    with one_environment():
-        return execute.kernel_environment()
 
 
 def said(path: Path, zygote: warm.Zygote | None, **more: object) -> str:
@@ -189,7 +176,7 @@ def test_a_kernel_in_another_environment_or_folder_starts_by_itself(zygote, tmp_
 
 def test_when_the_forking_process_dies_kernels_start_by_themselves(tmp_path):
     path = book(tmp_path / "parent.ipynb", PARENT)
-    with warm.zygote([], environment()) as zygote:
+    with warm.zygote([], execute.kernel_environment()) as zygote:
         assert said(path, zygote) == WARM
         zygote.process.kill()
         zygote.process.wait()
@@ -199,7 +186,7 @@ def test_when_the_forking_process_dies_kernels_start_by_themselves(tmp_path):
 def test_a_kernel_dies_with_what_forked_it_and_that_is_told_as_killed(tmp_path):
     kills = "import os, signal, time; print(os.getpid()); os.kill(os.getppid(), signal.SIGKILL); time.sleep(60)"
     path = book(tmp_path / "kills.ipynb", kills)
-    with warm.zygote([], environment()) as zygote:
+    with warm.zygote([], execute.kernel_environment()) as zygote:
         begun = time.monotonic()
         done = made(path, zygote)
     assert (done.failure.cause, done.failure.error) == ("kernel killed", "DeadKernelError")
@@ -254,6 +241,20 @@ def test_a_run_is_warm_unless_it_shall_be_cold(tmp_path, monkeypatch, is_cold):
     words = ["run", "alpha", "--root", str(tmp_path), "--out", str(tmp_path / "out"), *["--cold"] * is_cold]
     assert cli.main(words) == 0
     assert (WARM in (tmp_path / "parent").read_text()) is not is_cold
+
+
+def test_nbval_has_its_kernels_forked_unless_each_shall_start_cold(tmp_path):
+    """The stored output is of a kernel forked in the notebook's folder: one that starts by itself is seen to differ."""
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    shutil.copy(ROOT / "notebooks" / "conftest.py", folder)
+    cell = nbformat.v4.new_code_cell(f"{PARENT}; print(os.getcwd() == {str(folder)!r})", execution_count=1)
+    cell.outputs = [nbformat.v4.new_output("stream", text=f"{WARM}\nTrue\n")]
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), folder / "parent.ipynb")
+    asked = [sys.executable, "-W", "error", "-m", "pytest", "-p", "no:cacheprovider", "--nbval", "notebooks"]
+    for more, told in (([], "1 passed"), (["--cold"], "1 failed")):
+        done = subprocess.run([*asked, *more], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+        assert told in done.stdout, done.stdout + done.stderr
 
 
 def test_the_words_of_schedules_and_past_dates_have_it_too():

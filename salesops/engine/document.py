@@ -9,7 +9,7 @@ import nbformat
 import pandas as pd
 from nbformat import NotebookNode
 
-from salesops import checks, crm, metrics, report, words
+from salesops import checks, crm, kept, metrics, report, words
 from salesops.engine import (
     changed,
     deals,
@@ -46,11 +46,12 @@ def write(each: plan.Loaded, notebook: NotebookNode, staged: Path, out: Path, *,
     run
         What the engine knows of the run, for the run record.
     aside
-        Where the notebook left its lists of deals, and what it read of other reports.
+        Where the notebook left its lists of deals, what it read of other reports and what it took from the cache.
     """
     said, values = figures.collect(notebook, aside), _values(each)
     content = figures_file(each, said, values)
     ran = {"cell_seconds": execute.cell_seconds(notebook), "messages": _messages(each, notebook)}
+    ran |= {"cache": kept.use(aside)}
     execute.cleaned(notebook, values)
     before = changed.earlier(out, each.job.name, each.as_of)
     page = report.render(changed.beside(notebook, content, before, each.company), _meta(each, said, content, out))

@@ -123,8 +123,7 @@ class _Client(PapermillNotebookClient):
         manager = super().create_kernel_manager()
         manager.client_factory = warm.Client
         if self.zygote:
-            told = {"provisioner_name": warm.PROVISIONER, "config": {"zygote": self.zygote, "guard": self.guard}}
-            manager.kernel_spec.metadata["kernel_provisioner"] = told
+            manager.kernel_spec.metadata["kernel_provisioner"] = self.zygote.provisioner(self.guard)
         return manager
 
     def start_new_kernel(self, **options: Any) -> None:

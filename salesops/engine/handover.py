@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from salesops import crm, figures_files, notes
+from salesops import crm, figures_files, kept, notes
 from salesops.crm import handed, released
 from salesops.engine import locks, plan
 from salesops.report import deal_lists
@@ -35,9 +35,10 @@ def companies(loaded: list[plan.Loaded], place: Path) -> list[plan.Loaded]:
 
 
 def environment(place: Path, lists: Path) -> dict[str, str]:
-    """What tells a kernel where companies lie, and where to leave its lists of deals and what it read of reports."""
-    asked = str(lists / figures_files.ASKED_FILE)
-    return {handed.FOLDER: str(place), deal_lists.FOLDER: str(lists), figures_files.ASKED: asked}
+    """What tells a kernel where companies lie, and where to leave lists of deals, what it read and what it cached."""
+    left = {figures_files.ASKED: lists / figures_files.ASKED_FILE, kept.USE: lists / kept.USE_FILE}
+    told = {handed.FOLDER: place, deal_lists.FOLDER: lists} | left
+    return {name: str(path) for name, path in told.items()}
 
 
 def notes_of(job: plan.Job) -> dict[str, str]:

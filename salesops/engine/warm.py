@@ -33,12 +33,13 @@ from jupyter_client.provisioning import LocalProvisioner
 from traitlets import Any as AnyTrait
 
 from salesops import metrics
+from salesops.engine import limits
 
 PROVISIONER = "salesops-warm"
 # Whose modules are imported beforehand: they do nothing on import that depends on a report.
 SAFE = {"matplotlib", "numpy", "pandas", "salesops", "scipy", "seaborn", "statsmodels"}
-# What a run tells each of its reports; no module reads these on import.
-_OWN = ("SALESOPS_", "JPY_PARENT_PID")
+# What a run tells each of its reports, and pytest each of its tests; no module reads these on import.
+_OWN = ("SALESOPS_", "JPY_PARENT_PID", "PYTEST_CURRENT_TEST")
 _LOOK = 0.002  # seconds between two looks at what has come about
 _LEAVE = 2.0  # seconds that a kernel, or the process, has to end by itself
 _SAID = 4096  # bytes of a message at most
@@ -53,11 +54,13 @@ class Zygote:
         What to import.
     environment
         Of its kernels.
+    cwd
+        Folder of its kernels; where we stand without.
     """
 
-    def __init__(self, modules: Iterable[str], environment: Mapping[str, str]):
+    def __init__(self, modules: Iterable[str], environment: Mapping[str, str], cwd: Path | None = None):
         self.environment = dict(environment)
-        self.cwd = os.getcwd()
+        self.cwd = str(cwd or os.getcwd())
         self.process: subprocess.Popen | None = None
         self._modules = list(modules)
         self._lock = threading.Lock()
@@ -72,11 +75,23 @@ class Zygote:
                 with theirs:
                     words = [*_command()[:-1], "salesops.engine.zygote", str(theirs.fileno()), *self._modules]
                     self.process = subprocess.Popen(
-                        words, pass_fds=[theirs.fileno()], env=self.environment, stdin=subprocess.DEVNULL,
-                        stderr=subprocess.DEVNULL, start_new_session=True,
+                        words, pass_fds=[theirs.fileno()], env=self.environment, cwd=self.cwd,
+                        stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
                     )  # fmt: skip
 
-    def ask(self, words: list[str], environment: Mapping[str, str], streams: list[int]) -> socket.socket | None:
+    def provisioner(self, guard: limits.Guard) -> dict[str, Any]:
+        """What the metadata of a kernel spec say under ``kernel_provisioner`` of kernels that are forked here.
+
+        Parameters
+        ----------
+        guard
+            Of the run that they are for.
+        """
+        return {"provisioner_name": PROVISIONER, "config": {"zygote": self, "guard": guard}}
+
+    def ask(
+        self, words: list[str], environment: Mapping[str, str], streams: list[int], cwd: str | None = None
+    ) -> socket.socket | None:
         """Ask for a kernel; the line over which it will be told of, or None where it must start by itself.
 
         Parameters
@@ -87,9 +102,11 @@ class Zygote:
             All of it.
         streams
             Standard output and standard error.
+        cwd
+            Its folder; where we stand without.
         """
         told = self._told(environment)
-        if told is None or os.getcwd() != self.cwd:
+        if told is None or (cwd or os.getcwd()) != self.cwd:
             return None
         self.begin()
         line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -199,11 +216,13 @@ class Provisioner(LocalProvisioner):
 
     async def _forked(self, cmd: list[str], **options: Any) -> Forked | None:
         begins, asked = _command(), {name: value for name, value in options.items() if value is not None}
-        environment, stderr = asked.pop("env", {}), asked.pop("stderr", None)
-        if cmd[: len(begins)] != begins or stderr != subprocess.DEVNULL or asked:
+        environment, stderr, cwd = asked.pop("env", {}), asked.pop("stderr", None), asked.pop("cwd", None)
+        is_silent = stderr == subprocess.DEVNULL
+        if cmd[: len(begins)] != begins or not (is_silent or hasattr(stderr, "fileno")) or asked:
             return None
         with open(os.devnull, "wb") as nothing:
-            line = self.zygote.ask(cmd[len(begins) - 1 :], environment, [1, nothing.fileno()])
+            errors = nothing if is_silent else stderr
+            line = self.zygote.ask(cmd[len(begins) - 1 :], environment, [1, errors.fileno()], cwd)
         return None if line is None else await self._begun(line)
 
     async def _begun(self, line: socket.socket) -> Forked | None:
@@ -267,7 +286,7 @@ def is_possible() -> bool:
 
 @contextmanager
 def zygote(
-    notebooks: Iterable[Path], environment: Mapping[str, str], *, is_wanted: bool = True
+    notebooks: Iterable[Path], environment: Mapping[str, str], *, cwd: Path | None = None, is_wanted: bool = True
 ) -> Iterator[Zygote | None]:
     """What forks kernels for these notebooks as long as the block lasts; None where nothing can or shall.
 
@@ -277,13 +296,15 @@ def zygote(
         Whose imports are made beforehand.
     environment
         Of the kernels.
+    cwd
+        Folder of the kernels; where we stand without.
     is_wanted
         Whether kernels shall be warm.
     """
     if not is_wanted or not is_possible():
         yield None
         return
-    with closing(Zygote(modules(notebooks), environment)) as found:
+    with closing(Zygote(modules(notebooks), environment, cwd)) as found:
         yield found
 
 
