@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from datetime import date
 
+import numpy as np
 import pandas as pd
 
 from salesops import cells, checks
 from salesops.periods import Calendar, Period, quarter_labels, trailing_quarters
+from salesops.stats import codes
 
 ENDED_ON = cells.when(
     "is_closed", cells.when("is_won", "close_date", cells.first(cells.day("closed_at"), "close_date"))
@@ -146,12 +148,17 @@ def owner_at_close(opportunities: pd.DataFrame, stage_history: pd.DataFrame) -> 
     key = "opportunity_id"
     checks.require_columns(opportunities, [key, "owner_id", "is_closed", "close_date", "closed_at"])
     checks.require_columns(stage_history, [key, "changed_at", "seq", "owner_id"], where="stage_history")
-    closed = opportunities[opportunities["is_closed"]]
-    moments = closed[[key]].assign(until=closed["closed_at"].fillna(closed["close_date"] + pd.Timedelta(days=1)))
-    past = stage_history[[key, "changed_at", "seq", "owner_id"]].dropna(subset=["owner_id"])
-    past = past.merge(moments, on=key).query("changed_at <= until").sort_values(["changed_at", "seq"])
-    then = past.drop_duplicates(key, keep="last").set_index(key)["owner_id"]
-    return opportunities[key].map(then).astype("str").fillna(opportunities["owner_id"])
+    until = opportunities["closed_at"].fillna(opportunities["close_date"] + pd.Timedelta(days=1))
+    until = until.where(opportunities["is_closed"]).to_numpy()
+    deal, moment = codes.places(stage_history[key], opportunities[key]), stage_history["changed_at"].to_numpy()
+    rows = np.flatnonzero((deal >= 0) & stage_history["owner_id"].notna().to_numpy())
+    rows = rows[moment[rows] <= until[deal[rows]]]
+    order = codes.order(deal[rows], moment[rows], stage_history["seq"].iloc[rows])
+    rows = rows if order is None else rows[order]
+    last = np.full(len(opportunities), -1)
+    last[deal[rows]] = rows  # of several the last, which is put there last
+    then = stage_history["owner_id"].astype("str").array.take(last, allow_fill=True)
+    return pd.Series(then, index=opportunities.index, name=key).fillna(opportunities["owner_id"])
 
 
 def snapshot(stage_history: pd.DataFrame, day: date) -> pd.DataFrame:

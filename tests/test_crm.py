@@ -162,6 +162,15 @@ def test_where_refuses_what_is_no_filter(where, words):
     assert words in str(error.value)
 
 
+def test_what_is_neither_true_nor_false_does_not_hold():
+    deals = pd.DataFrame({"is_trial": pd.array([True, None, False], dtype="boolean")}, index=[4, 7, 9])
+    assert population.holds(deals, "is_trial").to_dict() == {4: True, 7: False, 9: False}
+    assert population.holds(deals, "is_trial").dtype == bool and population.chosen(
+        deals, "is_trial"
+    ).index.tolist() == [4]
+    assert population.holds(deals, " ").all()
+
+
 @given(st.lists(st.tuples(st.sampled_from(["a", "b", None]), st.integers(0, 9)), max_size=30), st.integers(0, 9))
 def test_where_and_its_contrary_share_the_deals(rows, limit):
     deals = pd.DataFrame(rows, columns=["segment", "amount"]).astype({"segment": "str"})

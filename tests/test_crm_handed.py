@@ -1,6 +1,10 @@
 """A company is read once and handed to every kernel, each with memory of its own to change."""
 
+import io
+from dataclasses import replace
+
 import pandas as pd
+import pyarrow as pa
 import pytest
 from crm_folder import write
 
@@ -59,6 +63,26 @@ def test_large_columns_lie_beside_the_pickle(company, tmp_path):
     sizes = {path.suffix: path.stat().st_size for path in tmp_path.iterdir()}
     days = 8 * sum(company.activities.dtypes == "datetime64[us]") * len(company.activities)
     assert sizes[".pickle"] < days / 2 < sizes[".tables"]
+
+
+@pytest.mark.parametrize("pieces", [1, 2])
+def test_of_a_part_of_a_text_only_the_part_is_written(pieces, company, tmp_path):
+    deals = company.opportunities
+    part = pd.concat([deals.iloc[3:7]] * pieces, ignore_index=True)
+    few = replace(company, **{name: part for name, each in vars(company).items() if isinstance(each, pd.DataFrame)})
+    same(few, handed.leave(few, ASKED, tmp_path))
+    small = sum(path.stat().st_size for path in tmp_path.iterdir())
+    handed.leave(company, ASKED, tmp_path)
+    assert small < sum(path.stat().st_size for path in tmp_path.iterdir()) / 4
+
+
+def test_text_is_written_from_where_it_lies():
+    texts = pa.array(["a", None, "bc"] * 1_000, type=pa.large_string())
+    column = pd.Series(pd.arrays.ArrowStringArray(texts, dtype=pd.StringDtype(na_value=float("nan"))))
+    written = []
+    handed._Pickler(io.BytesIO(), protocol=5, buffer_callback=written.append).dump(column)
+    lies = {buffer.address for buffer in texts.buffers()}
+    assert lies <= {pa.py_buffer(buffer).address for buffer in written}
 
 
 def test_loading_finds_it_before_it_reads(company, tmp_path, monkeypatch):

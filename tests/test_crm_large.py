@@ -2,13 +2,14 @@
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from crm_folder import DEALS, write
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from salesops import checks
-from salesops.crm import coercion, delimited, footers, intake, raw, rules
+from salesops.crm import coercion, delimited, footers, intake, long_texts, model, raw, rules
 
 
 @pytest.mark.parametrize("at", range(6))
@@ -106,3 +107,44 @@ def test_cells_are_trimmed_and_empty_ones_missing_in_every_piece():
 def test_a_table_is_let_go_when_it_is_mapped_but_its_rows_are_counted(tmp_path):
     taken = intake.of_folder(write(tmp_path / "ours", opportunities=DEALS), max_barred=0.05)
     assert taken.inputs[["table", "rows"]].values.tolist() == [["opportunities", 3]]
+
+
+TEXTS = st.one_of(st.none(), st.text(st.sampled_from("aé~\x7f \t\n\x1f\x85\u3000\xa0"), max_size=4))
+
+
+@settings(deadline=None)
+@given(st.lists(st.lists(TEXTS, max_size=4), max_size=3), st.integers(0, 3))
+def test_text_is_trimmed_as_arrow_trims_it_wherever_a_piece_begins(pieces, start):
+    column = pa.chunked_array([pa.array(piece, type=pa.large_string())[start:] for piece in pieces], pa.large_string())
+    wanted = [None if cell is None else pc.utf8_trim_whitespace(cell).as_py() or None for cell in column.to_pylist()]
+    found = raw.of_arrow(pa.table({"x": column}), file="x.csv")["x"]
+    assert found.dtype == "str" and found.astype(object).where(found.notna(), None).tolist() == wanted
+    assert not wanted or isinstance(pa.array(found), pa.Array)  # in one piece
+
+
+ROWS = st.lists(st.tuples(st.sampled_from(["d1", "d2", None]), st.sampled_from(["2026-01-01", "2026-01-02", None]),
+                          st.sampled_from([1, 2, None])), max_size=5)  # fmt: skip
+
+
+@settings(deadline=None)
+@given(ROWS, st.booleans())
+@example([("d1", "2026-01-01", 2), ("d1", "2026-01-02", 1), ("d1", "2026-01-02", 2), ("d2", "2026-01-01", 1)], False)
+@example([("d1", "2026-01-01", 1), ("d1", "2026-01-01", 1)], False)
+def test_rows_in_order_hold_no_repeats_and_others_are_looked_up(rows, is_sorted):
+    rows = sorted(rows, key=str) if is_sorted else rows
+    names = ["opportunity_id", "changed_at", "seq"]
+    history = model.conform(pd.DataFrame(rows, columns=names), "stage_history")
+    is_in_order = rules._is_in_order(history[names])
+    assert len(set(rows)) == len(rows) or not is_in_order
+    assert is_in_order or any(None in row for row in rows) or rows != sorted(set(rows))
+    kept, findings = rules.without_repeats(history, "stage_history", file="x.csv")
+    assert list(kept.index) == sorted({row: at for at, row in reversed(list(enumerate(rows)))}.values())
+    assert sum(finding.n for finding in findings) == len(rows) - len(set(rows))
+
+
+def test_what_has_more_bytes_than_a_long_text_may_have_fewer_characters():
+    deals = pd.DataFrame({"name": pd.Series(["é" * 4, "é" * 5, None], dtype="str")})
+    cut, notes = long_texts.cut({"opportunities": deals}, longest=4)
+    assert cut["opportunities"]["name"].str[:4].tolist()[:2] == ["éééé", "éééé"] and len(notes) == 1
+    assert cut["opportunities"]["name"].str.len().tolist()[0] == 4
+    assert long_texts.cut({"opportunities": deals}, longest=5)[1] == []

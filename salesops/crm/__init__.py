@@ -112,7 +112,7 @@ def load(
     calendar = _calendar(described, fiscal_start_month, fiscal_year_named_by)
     latest = replay.latest_event(taken.tables, described.time_zone)
     day = replay.chosen_day(as_of, latest, label=described.label)
-    stood = _on(day, latest, taken, calendar)
+    stood, taken = _on(day, latest, taken, calendar), taken._replace(tables={})  # let go, unless they are shared
     money, money_notes = currency.reporting(stood.tables, described.currency)
     tables, converted = currency.converted(stood.tables, money, conversion=conversion, as_of=day, calendar=calendar)
     tables, found = rules.held_to(rules.ON_THE_DAY, rules.Case(tables, described.stages, described.time_zone, day))

@@ -59,7 +59,7 @@ def numbers(column: pd.Series, *, decimal: str | None = None) -> Parsed:
     if not _is_text(column):
         values = pd.to_numeric(column, errors="coerce").astype("float64").replace([np.inf, -np.inf], np.nan)
         return Parsed(values, column.notna() & values.isna())
-    distinct, spread = _distinct(column)
+    distinct, spread = distinct_of(column)
     if _all_match(distinct, _PLAIN):
         values = _floats(distinct)
         fault = _two_ways(distinct) if decimal is None else None
@@ -95,7 +95,7 @@ def moments(column: pd.Series, *, order: str | None = None, zone: str = "UTC", a
     plain = None if order and "%" in order else _iso(text)
     if plain is not None:
         return Parsed(_settle(plain, zone, as_date), pd.Series(False, index=column.index))
-    distinct, spread = _distinct(text)
+    distinct, spread = distinct_of(text)
     values, fault = _moments_of(distinct, order, zone, as_date)
     spread_values = spread(values)
     return Parsed(spread_values, column.notna() & spread_values.isna(), fault)
@@ -111,7 +111,7 @@ def booleans(column: pd.Series) -> Parsed:
     """
     if pd.api.types.is_bool_dtype(column):
         return Parsed(column.astype("boolean"), pd.Series(False, index=column.index))
-    distinct, spread = _distinct(column if _is_text(column) else _as_text(column))
+    distinct, spread = distinct_of(column if _is_text(column) else _as_text(column))
     words = distinct.str.lower()
     values = pd.Series(pd.NA, index=distinct.index, dtype="boolean")
     values[words.isin(TRUE)] = True
@@ -134,7 +134,7 @@ def texts(column: pd.Series, *, is_id: bool = False) -> Parsed:
     nothing_bad = pd.Series(False, index=column.index)
     first = values.first_valid_index() if is_id else None
     if first is not None and _all_match(values.loc[[first]], r"^\d+\.0+$"):
-        distinct, spread = _distinct(values)
+        distinct, spread = distinct_of(values)
         if _all_match(distinct, r"^\d+\.0+$"):
             values = spread(distinct.str.replace(r"\.0+$", "", regex=True)).astype("str")
             return Parsed(values, nothing_bad, note="written as decimals (84.0), read as whole numbers (84)")
@@ -171,16 +171,17 @@ def _as_text(column: pd.Series) -> pd.Series:
     return column.astype("string").astype("str")
 
 
-def _distinct(column: pd.Series) -> tuple[pd.Series, Callable[[pd.Series], pd.Series]]:
+def distinct_of(column: pd.Series) -> tuple[pd.Series, Callable[[pd.Series], pd.Series]]:
     """The distinct texts, and how to lay a result for them out over the column again."""
     codes, found = pd.factorize(column)
 
     def spread(values: pd.Series) -> pd.Series:
         if not len(values):
             return pd.Series(index=column.index, dtype=values.dtype)
-        laid = values.take(np.maximum(codes, 0))
+        is_there = codes >= 0
+        laid = values.take(codes if is_there.all() else np.maximum(codes, 0))
         laid.index = column.index
-        return laid.where(codes >= 0)
+        return laid if is_there.all() else laid.where(is_there)
 
     return pd.Series(found, dtype="str"), spread
 
@@ -224,7 +225,7 @@ def _iso(text: pd.Series) -> pd.Series | None:
     minutes without a colon.
     """
     cells = pa.array(text, type=pa.large_string())
-    lengths = pc.unique(pc.utf8_length(cells)).drop_null().to_pylist()
+    lengths = pc.unique(pc.binary_length(cells)).drop_null().to_pylist()
     if not lengths or not _ISO_LENGTHS.issuperset(lengths):
         return None
     try:

@@ -122,9 +122,7 @@ class Company:
         """
         if not group.strip():
             return None
-        deals = self.opportunities
-        chosen = population.chosen(deals, group, parameter=parameter)
-        return pd.Series(deals.index.isin(chosen.index), index=deals.index)
+        return population.holds(self.opportunities, group, parameter=parameter)
 
     def has(self, table: str) -> bool:
         """Whether a table has any row."""

@@ -86,6 +86,8 @@ def _as_utf8(content: bytes, file: str) -> tuple[bytes, list[str]]:
 
 def _is_utf8(content: bytes) -> bool:
     """Whether bytes are UTF-8, told piece by piece: a large file is not held twice."""
+    if content.isascii():
+        return True
     decoder, view = codecs.getincrementaldecoder("utf-8")(), memoryview(content)
     try:
         for start in range(0, len(content), _PIECE):
@@ -192,7 +194,7 @@ def _misfit_words(misfits: list[tuple[int, int, str]], n: int, n_columns: int, f
 
 def _may_hold_line_ends(text: bytes) -> bool:
     """Whether a cell may hold the end of a line: only a quoted one does, unless a mark of an old Mac stands alone."""
-    return b'"' in text or text.count(b"\r") != text.count(b"\r\n")
+    return b'"' in text or (b"\r" in text and text.count(b"\r") != text.count(b"\r\n"))
 
 
 def _has_line_end(column: pa.ChunkedArray) -> bool:

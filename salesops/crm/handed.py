@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 
 from salesops.crm.company import Company
 
@@ -47,16 +49,27 @@ def found(arguments: Mapping[str, Any]) -> Company | None:
 
 
 class _Pickler(pickle.Pickler):
-    """Leaves arrays of moments beside the pickle too, which numpy would write into it."""
+    """Leaves arrays of moments beside the pickle too, which numpy would write into it, and copies no text for it."""
 
     def reducer_override(self, item: Any) -> Any:
         if isinstance(item, np.ndarray) and item.dtype.kind in "mM":
             return _moments, (item.view(np.int64), item.dtype.str)
+        if isinstance(item, pd.arrays.ArrowStringArray) and _is_whole(pa.array(item)):
+            return _texts, (pa.array(item), item.dtype)
         return NotImplemented
 
 
 def _moments(numbers: np.ndarray, dtype: str) -> np.ndarray:
     return numbers.view(dtype)
+
+
+def _is_whole(texts: pa.Array | pa.ChunkedArray) -> bool:
+    """Whether texts lie in one piece that holds nothing else: Arrow writes all of what a piece was cut from."""
+    return isinstance(texts, pa.Array) and texts.get_total_buffer_size() < texts.nbytes + 3 * _EDGE
+
+
+def _texts(texts: pa.LargeStringArray, dtype: pd.StringDtype) -> pd.arrays.ArrowStringArray:
+    return pd.arrays.ArrowStringArray(texts, dtype=dtype)
 
 
 def name(arguments: Mapping[str, Any]) -> str:

@@ -119,12 +119,14 @@ def _checked(
     del deals
     findings = []
     for table in given:
+        released.give_back()  # what the table before held: of large ones there is one copy too many at a time
         label = labels.get(table, table)
         rows = len(tables[table])
         tables[table], aside = rules.set_aside(tables[table], table)
         findings += aside
         if table == "opportunities":
             rules.refuse_too_many(aside, rows, file=label, max_barred=max_barred)
+        released.give_back()
         tables[table], repeated = rules.without_repeats(tables[table], table, file=label)
         findings += repeated
     tables = {table: frame.reset_index(drop=True) for table, frame in tables.items()}

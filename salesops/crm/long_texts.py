@@ -3,6 +3,8 @@
 import hashlib
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 LONGEST = 500  # characters; what is longer is no name, and a page shows the beginning of it
 
@@ -29,9 +31,7 @@ def cut(tables: dict[str, pd.DataFrame], *, longest: int = LONGEST) -> tuple[dic
     """
     shortened, notes = dict(tables), []
     for table, frame in tables.items():
-        found = {
-            name: long for name in _texts(frame) if (long := frame[name].str.len().gt(longest).fillna(False)).any()
-        }
+        found = {name: long for name in _texts(frame) if (long := _is_longer(frame[name], longest)).any()}
         if found:
             kept = {
                 name: frame[name].mask(long, frame.loc[long, name].map(_short(longest))) for name, long in found.items()
@@ -43,6 +43,14 @@ def cut(tables: dict[str, pd.DataFrame], *, longest: int = LONGEST) -> tuple[dic
 
 def _texts(frame: pd.DataFrame) -> list[str]:
     return [name for name in frame.columns if isinstance(frame[name].dtype, pd.StringDtype)]
+
+
+def _is_longer(texts: pd.Series, longest: int) -> pd.Series:
+    """Which texts have more characters; there are at most as many as bytes, which are told without reading them."""
+    most = pc.max(pc.binary_length(pa.array(texts, type=pa.large_string()))).as_py() or 0
+    if most <= longest:
+        return pd.Series(False, index=texts.index)
+    return texts.str.len().gt(longest).fillna(False)
 
 
 def _short(longest: int):

@@ -72,7 +72,7 @@ def mapped(raw: Raw, table: str, source: Source) -> Mapped:
             said.setdefault(parsed.note, []).append(name)
         findings += _unreadable(parsed, cells, table, name)
         columns[name] = parsed.values
-    frame = pd.DataFrame(columns, index=named.index)
+    frame = pd.DataFrame(columns, index=named.index, copy=False)
     frame = _numbered(frame, table, source)
     notes = [*raw.notes, *(f"{raw.file}: {', '.join(names)} {note}." for note, names in said.items())]
     return Mapped(model.conform(frame, table), findings, notes)
@@ -100,7 +100,8 @@ def _named(raw: Raw, table: str, source: Source) -> tuple[pd.DataFrame, dict[str
             hint += " Where each row is a deal and has no id, write 'id: row'."
         _missing_columns(raw, required, hint)
     theirs = {name: column for name, column in chosen.items() if not (name == "opportunity_id" and source.is_row_id)}
-    return pd.DataFrame({name: raw.frame[column] for name, column in theirs.items()}, index=raw.frame.index), theirs
+    columns = {name: raw.frame[column] for name, column in theirs.items()}
+    return pd.DataFrame(columns, index=raw.frame.index, copy=False), theirs
 
 
 def _missing_columns(raw: Raw, names: list[str], hint: str) -> None:
@@ -152,7 +153,10 @@ def _parsed(cells: pd.Series, table: str, name: str, source: Source) -> coercion
 
 def _refuse(parsed: coercion.Parsed, cells: pd.Series, at: str, name: str) -> None:
     """Raise where the column as a whole cannot be trusted."""
-    filled, bad = int(cells.notna().sum()), int(parsed.bad.sum())
+    bad = int(parsed.bad.sum())
+    if not (parsed.fault or bad):
+        return
+    filled = int(cells.notna().sum())
     is_moment = pd.api.types.is_datetime64_any_dtype(parsed.values)
     if parsed.fault:
         line = f"dates: {{{name}: dmy}} or dates: {{{name}: mdy}}" if is_moment else "decimal: ',' or decimal: '.'"

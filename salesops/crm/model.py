@@ -148,4 +148,4 @@ def conform(frame: pd.DataFrame, table: str) -> pd.DataFrame:
     }
     if table == "opportunities":
         typed |= {name: typed[name].astype(bool) for name in ("is_closed", "is_won") if typed[name].notna().all()}
-    return pd.DataFrame(typed | {name: frame[name] for name in extra}, index=frame.index)
+    return pd.DataFrame(typed | {name: frame[name] for name in extra}, index=frame.index, copy=False)

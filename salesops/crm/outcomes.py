@@ -3,7 +3,7 @@
 import pandas as pd
 
 from salesops import checks
-from salesops.crm import model
+from salesops.crm import coercion, model
 from salesops.crm.source import FILE, Source, Stages
 
 
@@ -32,8 +32,9 @@ def of_opportunities(opportunities: pd.DataFrame, stages: pd.DataFrame, source: 
         The table has none of the three.
     """
     if opportunities["outcome"].notna().any():
-        words = opportunities["outcome"].str.lower().str.replace(r"[\s-]+", "_", regex=True)
-        return words.where(words.isin(model.OUTCOMES)).astype("str")
+        words, spread = coercion.distinct_of(opportunities["outcome"])
+        words = words.str.lower().str.replace(r"[\s-]+", "_", regex=True)
+        return spread(words.where(words.isin(model.OUTCOMES))).astype("str")
     if opportunities["is_closed"].notna().any() and opportunities["is_won"].notna().any():
         is_known = opportunities["is_closed"].notna() & (opportunities["is_won"].notna() | ~opportunities["is_closed"])
         outcome = _outcome(opportunities["is_closed"].fillna(False), opportunities["is_won"].fillna(False))

@@ -59,7 +59,7 @@ def chosen(seen: Shown, where: str, *, policy: Policy, credit: str) -> Chosen:
         view = view.assign(**{about.column: about.value})
     elif "team" in where and tables["reps"]["team"].notna().any():
         view = view.assign(team=teams(tables, credit))
-    counted = everything.loc[population.chosen(view, where).index]
+    counted = everything[population.holds(view, where)]
     return Chosen(tables | {"all_opportunities": everything, "opportunities": counted}, about, hidden, others_deals)
 
 
@@ -175,8 +175,7 @@ def peers(tables: Tables, about: About, where: str, credit: str = "event") -> pd
     """
     deals, owner, reps = tables["opportunities"], owners(tables, credit), tables["reps"]
     team = reps.drop_duplicates("owner_id").set_index("owner_id")["team"]
-    counted = population.chosen(deals.assign(owner_id=about.value), where).index
-    theirs = owner.loc[counted]
+    theirs = owner[population.holds(deals.assign(owner_id=about.value), where)]
     theirs = theirs[theirs.isin(reps["owner_id"]) & (theirs != about.value)]
     kept = deals.loc[theirs.index, ["is_closed", "is_won", "qualified_date", "close_date", "closed_at"]]
     is_team = theirs.map(team).eq(team.get(about.value)) & theirs.map(team).notna()

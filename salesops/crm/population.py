@@ -37,18 +37,29 @@ def chosen(opportunities: pd.DataFrame, where: str, *, parameter: str = "where")
         ...
     salesops.checks.ParameterError: where: unknown column 'segmant'. Did you mean 'segment'?
     """
+    return opportunities[holds(opportunities, where, parameter=parameter)] if where.strip() else opportunities
+
+
+def holds(opportunities: pd.DataFrame, where: str, *, parameter: str = "where") -> pd.Series:
+    """For which rows a filter holds, as of `chosen`.
+
+    Examples
+    --------
+    >>> holds(pd.DataFrame({"amount": [10.0, None]}), "amount > 5").tolist()
+    [True, False]
+    """
     if not where.strip():
-        return opportunities
+        return pd.Series(True, index=opportunities.index)
     _validate(where, opportunities, parameter)
     text = " ".join(where.split())
     try:
-        kept = opportunities.query(text, engine="python")
+        kept = opportunities.eval(text, engine="python")
     except (TypeError, ValueError, KeyError, NotImplementedError, AttributeError, SyntaxError) as error:
         why = str(error)[:120]
         raise checks.ParameterError(f"{parameter}: '{text}' cannot be compared ({why}). {_EXAMPLE}") from error
-    if not isinstance(kept, pd.DataFrame):
+    if not isinstance(kept, pd.Series) or not pd.api.types.is_bool_dtype(kept):
         raise checks.ParameterError(f"{parameter}: '{text}' is not true or false for each deal. {_EXAMPLE}")
-    return kept
+    return kept.fillna(False).astype(bool)
 
 
 def measured(opportunities: pd.DataFrame, measure: str) -> pd.DataFrame:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,6 +13,7 @@ import pyarrow.compute as pc
 from salesops import checks
 
 LONGEST_NAME = 500
+_FIRST_VISIBLE, _LAST_VISIBLE = np.uint8(ord("!")), np.uint8(ord("~"))
 _AS_THEY_ARE = (pa.types.is_boolean, pa.types.is_integer, pa.types.is_floating, pa.types.is_timestamp)
 _TEXT = pd.StringDtype(na_value=float("nan"))
 _DTYPES = {pa.string(): _TEXT, pa.large_string(): _TEXT, pa.bool_(): pd.BooleanDtype()}
@@ -64,8 +66,11 @@ def of_arrow(table: pa.Table, *, file: str) -> pd.DataFrame:
     """A frame of an Arrow table; text is trimmed and empty text is missing."""
     names, columns = header(table.column_names, file=file), table.columns
     del table  # a column that is made plain is let go: a large table is not there twice
-    plain = pa.table([_plain(columns.pop(0)) for _ in names], names=names)
-    return plain.to_pandas(types_mapper=_DTYPES.get)
+    plain = []
+    while columns:
+        plain.append(_plain(columns.pop(0)))
+        pa.default_memory_pool().release_unused()
+    return pa.table(plain, names=names).to_pandas(types_mapper=_DTYPES.get)
 
 
 def tidy(frame: pd.DataFrame, *, file: str) -> tuple[pd.DataFrame, list[str]]:
@@ -95,9 +100,9 @@ def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_dictionary(kind):
         return _plain(column.cast(kind.value_type))
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        trimmed = pc.utf8_trim_whitespace(pa.chunked_array([column.cast(pa.large_string()).combine_chunks()]))
-        empty = pc.equal(pc.binary_length(trimmed), 0)
-        return pc.if_else(empty, None, trimmed) if pc.any(empty).as_py() else trimmed
+        parts = map(_trimmed, column.cast(pa.large_string()).chunks)
+        trimmed = pa.chunked_array(parts, type=pa.large_string())
+        return trimmed if trimmed.num_chunks <= 1 else pa.chunked_array([trimmed.combine_chunks()])
     if pa.types.is_date(kind):
         return column.cast(pa.timestamp("us"))
     if pa.types.is_decimal(kind):
@@ -106,3 +111,22 @@ def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
         return column
     cells = [None if cell is None else str(cell) for cell in column.to_pylist()]
     return pa.chunked_array([pa.array(cells, type=pa.string())])
+
+
+def _trimmed(part: pa.LargeStringArray) -> pa.LargeStringArray:
+    """Text without blanks around it; empty text is missing."""
+    trimmed = pc.utf8_trim_whitespace(part) if _may_be_padded(part) else part
+    empty = pc.equal(pc.binary_length(trimmed), 0)
+    return pc.if_else(empty, None, trimmed) if pc.any(empty).as_py() else trimmed
+
+
+def _may_be_padded(part: pa.LargeStringArray) -> bool:
+    """Whether a text begins or ends with what is no visible ASCII: few do, and trimming copies all."""
+    _, ends, letters = part.buffers()
+    if letters is None or not len(letters):
+        return False
+    bounds = np.frombuffer(ends, dtype=np.int64, count=part.offset + len(part) + 1)[part.offset :]
+    letters = np.frombuffer(letters, dtype=np.uint8)
+    # "clip": where nothing stands, any other text's letter will do
+    edges = (letters.take(bounds[:-1], mode="clip"), letters.take(bounds[1:] - 1, mode="clip"))
+    return any(bool((edge - _FIRST_VISIBLE > _LAST_VISIBLE - _FIRST_VISIBLE).any()) for edge in edges)

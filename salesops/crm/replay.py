@@ -130,7 +130,7 @@ def cut(tables: Tables, end: pd.Timestamp, day: date) -> Tables:
         later = _is_later(frame[column], column, end, day)
         if table == "market":
             later &= ~frame["is_planned"].fillna(False).astype(bool)
-        kept[table] = frame[~later] if later.any() else frame
+        kept[table] = _rows(frame, ~later)
     for table, columns in CELLS_DATED.items():
         frame = kept[table]
         later_cells = {column: _is_later(frame[column], column, end, day) for column in columns}
@@ -154,7 +154,7 @@ def as_they_stood(tables: Tables, day: date, source: Source, calendar: periods.C
     kept["opportunities"], notes, is_partial = _opportunities(tables, kept, end, day, source)
     won = kept["opportunities"].loc[kept["opportunities"]["is_won"], "opportunity_id"]
     for table in ("opportunity_splits", "line_items"):
-        kept[table] = kept[table][kept[table]["opportunity_id"].isin(won)]
+        kept[table] = _rows(kept[table], rules.is_among(kept[table]["opportunity_id"], won))
     leads = kept["leads"]
     kept["leads"] = leads.assign(
         opportunity_id=leads["opportunity_id"].where(leads["converted_at"].notna()),
@@ -178,10 +178,11 @@ def _opportunities(
     first_seen = history.groupby("opportunity_id")["changed_at"].min()
     created = _credible(everything, source.time_zone)["created_date"]
     born = created.fillna(of_deals(everything["opportunity_id"], first_seen))
-    deals = everything[~(born >= end)]
-    has_history = deals["opportunity_id"].isin(first_seen.index)
+    deals = _rows(everything, ~(born >= end))
+    has_history = rules.is_among(deals["opportunity_id"], first_seen.index.to_series())
     fields = [field for field in IN_HISTORY if history[field].notna().any()]
-    replayed = _replayed(deals[has_history], kept["stage_history"], fields, end, day, _stage_outcomes(tables, source))
+    outcome_of = _stage_outcomes(tables, source)
+    replayed = _replayed(_rows(deals, has_history), kept["stage_history"], fields, end, day, outcome_of)
     guessed = _guessed(deals[~has_history], end, day)
     stood = outcomes.flagged(pd.concat([replayed, guessed]).loc[deals.index] if len(guessed) else replayed)
     n_opened = int((deals.loc[guessed.index, "is_closed"] & ~stood.loc[guessed.index, "is_closed"]).sum())
@@ -214,7 +215,7 @@ def _replayed(
     outcome_of: dict[str, str],
 ) -> pd.DataFrame:
     """Deals with the values of their last history row, and the outcome of the stage then in force."""
-    dated = history[history["changed_at"].notna()]
+    dated = _rows(history, history["changed_at"].notna())
     ordered = dated.sort_values(["opportunity_id", "changed_at", "seq"], kind="stable")
     last = ordered.drop_duplicates("opportunity_id", keep="last").set_index("opportunity_id")
     now = deals.assign(**{field: of_deals(deals["opportunity_id"], last[field]) for field in fields})
@@ -241,7 +242,7 @@ def _closed_at(now: pd.DataFrame, ordered: pd.DataFrame, end: pd.Timestamp, outc
 
 def _stage_outcomes(tables: Tables, source: Source) -> dict[str, str]:
     """Outcome of each stage: as named, and for stages nobody names, as their closed deals say."""
-    deals = tables["opportunities"]
+    deals = tables["opportunities"][["stage", "outcome"]]
     seen = deals.dropna(subset=["stage"]).groupby("stage")["outcome"].agg(lambda outcome: outcome.mode().iloc[0])
     return seen.to_dict() | outcomes.of_stages(tables["stages"], source.stages)
 
@@ -280,3 +281,8 @@ def _without_later(
 
 def _is_later(values: pd.Series, column: str, end: pd.Timestamp, day: date) -> pd.Series:
     return values >= end if column.endswith("_at") else values > pd.Timestamp(day)
+
+
+def _rows(frame: pd.DataFrame, is_kept: pd.Series) -> pd.DataFrame:
+    """The rows of a frame that are kept; the frame itself, uncopied, where all are."""
+    return frame if is_kept.all() else frame[is_kept]
