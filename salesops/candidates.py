@@ -7,7 +7,7 @@ import pandas as pd
 
 from salesops import checks, words
 from salesops.landmark import FIXED, KINDS
-from salesops.stats import association
+from salesops.stats import association, ranks
 
 MOST_LEVELS = 12
 MIN_N = 20  # deals a level needs to be a level of its own
@@ -96,16 +96,22 @@ def lumped(column: pd.Series, *, min_n: int = MIN_N) -> pd.Series:
     >>> lumped(pd.Series(["a", "a", "b", None, None]), min_n=2).tolist()
     ['a', 'a', '(other)', '(none)', '(none)']
     """
-    codes, values = pd.factorize(column, use_na_sentinel=False)
-    is_few = np.bincount(codes, minlength=len(values)) < min_n
-    named = [words.NO_GROUP if pd.isna(value) else str(value) for value in values]
-    names = np.where(is_few, OTHER, np.array(named, dtype=object))
-    return pd.Series(names[codes], index=column.index, dtype="str")
+    number, names = _lumped(column, min_n)
+    return names.take(number).set_axis(column.index)
 
 
 def is_number(column: pd.Series) -> bool:
     """Whether a column counts as a number; flags and texts are categories."""
     return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+
+
+def _lumped(column: pd.Series, min_n: int = MIN_N) -> tuple[np.ndarray, pd.Series]:
+    """The number of each row's level as it is compared, and the levels' names."""
+    codes, values = pd.factorize(column, use_na_sentinel=False)
+    is_few = np.bincount(codes, minlength=len(values)) < min_n
+    named = [words.NO_GROUP if pd.isna(value) else str(value) for value in values]
+    number, names = pd.factorize(np.where(is_few, OTHER, np.array(named, dtype=object)))
+    return number[codes], pd.Series(names, dtype="str")
 
 
 def _described(column: pd.Series, name: str) -> tuple:
@@ -125,7 +131,8 @@ def _described(column: pd.Series, name: str) -> tuple:
 
 
 def _too_scattered(column: pd.Series, n_levels: int) -> str | None:
-    counts = lumped(column).value_counts()
+    number, names = _lumped(column)
+    counts = pd.Series(np.bincount(number, minlength=len(names)), index=names)
     large = int((counts.drop(OTHER, errors="ignore") >= MIN_N).sum())
     if large > MOST_LEVELS:
         return f"has too many values ({large} with {MIN_N} deals or more)"
@@ -140,7 +147,7 @@ def _told(frame: pd.DataFrame, usable: pd.DataFrame) -> dict[str, str]:
     reasons = {}
     is_category = usable["kind"] == "category"
     ordered = usable[is_category].sort_values("n_levels", kind="stable")["factor"]
-    codes = {each: pd.factorize(lumped(frame[each]))[0] for each in ordered}
+    codes = {each: _lumped(frame[each])[0] for each in ordered}
     kept: list[str] = []
     for each in ordered:
         broader = next((other for other in kept if association.names(codes[each], codes[other]) >= _TOLD), None)
@@ -158,10 +165,10 @@ def _grouped(frame: pd.DataFrame, numbers: Iterable[str], categories: list[str])
     """Numbers that hardly vary within the values of a category."""
     found = {}
     # Numbered once: texts are slow to tell apart.
-    numbered = {each: pd.Series(pd.factorize(frame[each])[0]) for each in categories}
-    groups = {each: number.where(number >= 0) for each, number in numbered.items()}
+    groups = {each: pd.factorize(frame[each])[0] for each in categories}
     for number in numbers:
-        shares = {each: association.explained(frame[number], group) for each, group in groups.items()}
+        levels = ranks.levels(frame[number].to_numpy(dtype=float, na_value=np.nan))
+        shares = dict(zip(groups, association.explained(levels, groups.values()), strict=True))
         most = max(shares, key=lambda each: np.nan_to_num(shares[each]), default=None)
         if most is not None and shares[most] >= _GROUPED:
             found[number] = f"goes with {words.label(most).lower()}"

@@ -8,7 +8,7 @@ import pandas as pd
 
 from salesops import checks, pipeline, words
 from salesops.periods import Calendar, Period, quarters_between
-from salesops.stats import completion, proportions
+from salesops.stats import completion, groups, proportions
 
 MIN_AT_RISK = 10  # deals below which a curve stops
 RECENT_DAYS = 365  # of whose events the pace of open deals is learned: one of each season
@@ -125,15 +125,16 @@ def cohort_win_rate(
     """
     keys = [by] if by else []
     rows = _started(opportunities, start, as_of, recent_days, [*keys, *strata])
-    rows = rows.assign(stratum=_strata(rows, keys, strata))
-    seasons = _seasons(rows, calendar)
-    groups = _groups(rows, cohorts, by)
+    # Accounts by number: every cohort and group asks which deals are of one.
+    rows = rows.assign(account=groups.clusters(rows["account"]))
+    known = _past(rows, _strata(rows, keys, strata), calendar)
+    parts = _groups(rows, cohorts, by)
     found = [
         {"cohort": each.label, "cohort_start": each.start, "cohort_end": each.end}
         | ({by: name} if by else {})
-        | _figures(rows, each, is_mine, within_days, seasons, confidence)
+        | _figures(rows, each, is_mine, within_days, known, confidence)
         for each in cohorts
-        for name, is_mine in groups
+        for name, is_mine in parts
     ]
     table = pd.DataFrame(found, columns=["cohort", "cohort_start", "cohort_end", *keys, *_COLUMNS])
     return table.astype({by: rows[by].dtype}) if by else table
@@ -284,10 +285,10 @@ def _strata(rows: pd.DataFrame, keys: list[str], strata: Sequence[str]) -> pd.Se
     level = _numbered(rows[[*keys, *strata]])
     recent = rows["cause"].notna() & (rows["days"] >= rows["entry"])
     is_large = recent.groupby(level).transform("sum") >= checks.MIN_N
-    own = ("level " + level.astype("str")).where(is_large, "rest of " + group.astype("str"))
+    own = (3 * level).where(is_large, 3 * group + 1)  # the rest of it
     # Where even the levels that are too small make too few together, all of the group go on alike.
     is_thin = (recent.groupby(own).transform("sum") < checks.MIN_N).groupby(group).transform("any")
-    return own.mask(is_thin, "group " + group.astype("str"))
+    return own.mask(is_thin, 3 * group + 2)
 
 
 def _seasons(rows: pd.DataFrame, calendar: Calendar) -> completion.Seasons | None:
@@ -324,7 +325,7 @@ def _groups(rows: pd.DataFrame, cohorts: Sequence[Period], by: str | None) -> li
     return [(name, (rows[by].isna() if pd.isna(name) else rows[by] == name).to_numpy()) for name in names]
 
 
-def _figures(rows: pd.DataFrame, cohort: Period, is_mine, within_days, seasons, confidence: float) -> dict:
+def _figures(rows: pd.DataFrame, cohort: Period, is_mine, within_days, known, confidence: float) -> dict:
     is_member = is_mine & cohort.contains(rows["started_at"]).to_numpy()
     members = rows[is_member]
     counts = _outcomes(members)
@@ -336,7 +337,7 @@ def _figures(rows: pd.DataFrame, cohort: Period, is_mine, within_days, seasons, 
         counts
         | _so_far(members, confidence)
         | _by_age(members, within_days, confidence)
-        | _expected(rows, is_member, seasons, confidence)
+        | _expected(rows, is_member, known, confidence)
         | naive
         | beside
         | _wilson("period_win_rate", won_in_period, len(ended), confidence)
@@ -387,19 +388,20 @@ def _incidence(members: pd.DataFrame, ages: Sequence[float], confidence: float) 
     )
 
 
-def _expected(rows: pd.DataFrame, is_member: np.ndarray, seasons, confidence: float) -> dict[str, float]:
-    found = completion.expected_shares(
+def _past(rows: pd.DataFrame, strata: pd.Series, calendar: Calendar) -> completion.Past:
+    return completion.past(
         rows["days"],
         rows["cause"],
-        is_member=is_member,
         causes=list(_ENDS),
         entry=rows["entry"],
         cluster=rows["account"],
-        stratum=rows["stratum"],
-        calendar=seasons,
-        min_ends=checks.MIN_N,
-        confidence=confidence,
+        stratum=strata,
+        calendar=_seasons(rows, calendar),
     )
+
+
+def _expected(rows: pd.DataFrame, is_member: np.ndarray, known, confidence: float) -> dict[str, float]:
+    found = completion.expected_shares(known, is_member=is_member, min_ends=checks.MIN_N, confidence=confidence)
     rates = [
         dict(zip(_ends(f"expected_{name}_rate"), shares, strict=True))
         for name, shares in zip(

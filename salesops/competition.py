@@ -172,8 +172,8 @@ def competitors(
     1     Cobalt  100                   0.2                  0.384    0.005
     """
     needed = ["competitor", "outcome", "is_closed", "is_won", "account_id", *adjust, *([by] if by else [])]
-    checks.require_columns(opportunities, needed)
-    deals = pipeline.qualified(opportunities)
+    checks.require_columns(opportunities, [*needed, "qualified_date"])
+    deals = pipeline.qualified(opportunities[list(dict.fromkeys([*needed, "qualified_date"]))])
     deals = deals.assign(competitor=_names(deals["competitor"]))
     held = [column for column in adjust if column != by]
     table = groups.tables_of_each(deals, by, lambda rows: _matrix(rows, held, min_n, confidence))
@@ -273,7 +273,9 @@ def _names(column: pd.Series) -> pd.Series:
 
 
 def _is_one_of(column: pd.Series, known: set[str]) -> pd.Series:
-    return column.astype("str").str.strip().str.lower().isin(known)
+    place, names = pd.factorize(column)  # few are different
+    is_known = pd.Series(names).astype("str").str.strip().str.lower().isin(known)
+    return pd.Series(np.append(is_known.to_numpy(bool), False)[place], index=column.index)
 
 
 def _is_rival(column: pd.Series) -> pd.Series:
@@ -298,9 +300,9 @@ def _compared(rivals: pd.DataFrame, held: list[str], min_n: int, confidence: flo
     n = rivals["competitor"].value_counts()
     left, found = sorted(n.index[n >= min_n]), {}
     while left:
-        pool = rivals[rivals["competitor"].isin({*rivals["competitor"]} - (found.keys() - {*left}))]
-        alike = _dummies(pool, held)
-        now = {name: _contrast(pool, name, alike, confidence) for name in left if len(pool) - n[name] >= min_n}
+        pool = rivals[~rivals["competitor"].isin(found.keys() - {*left})]
+        alike, cluster = _dummies(pool, held), logit.clusters(pool["account_id"])
+        now = {name: _contrast(pool, name, alike, cluster, confidence) for name in left if len(pool) - n[name] >= min_n}
         found |= now
         first = min(now, key=lambda name: now[name]["p_value"], default=None)
         if first is None or now[first]["p_value"] * len(now) > _SET_APART:
@@ -309,7 +311,9 @@ def _compared(rivals: pd.DataFrame, held: list[str], min_n: int, confidence: flo
     return pd.DataFrame(list(found.values()), index=list(found), columns=[*columns, "p_value"], dtype=float)
 
 
-def _contrast(pool: pd.DataFrame, name: str, alike: np.ndarray, confidence: float) -> dict[str, float]:
+def _contrast(
+    pool: pd.DataFrame, name: str, alike: np.ndarray, cluster: logit.Clusters, confidence: float
+) -> dict[str, float]:
     """One competitor against all others of the pool, like for like."""
     is_here, won = (pool["competitor"] == name).to_numpy(), pool["is_won"].to_numpy(dtype=float)
     others = {"n_others_win_rate": int((~is_here).sum()), "others_win_rate": won[~is_here].mean()}
@@ -320,7 +324,7 @@ def _contrast(pool: pd.DataFrame, name: str, alike: np.ndarray, confidence: floa
     if design.shape[1] < 2 or not np.array_equal(design[:, 1], is_here):
         return others | {"p_value": np.nan}
     strength = np.r_[0.0, np.full(design.shape[1] - 1, _PENALTY)]
-    fitted = logit.fit(design, won, cluster=pool["account_id"], strength=strength)
+    fitted = logit.fit(design, won, cluster=cluster, strength=strength, is_independent=True)
     gap = logit.average_difference(fitted, [1], [1], [0], confidence=confidence)
     # With few wins or losses the residuals are too small to say how uncertain the estimate is.
     error = np.sqrt(max(fitted.covariance[1, 1], fitted.model_covariance[1, 1]))

@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from datetime import date
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from pandas.api.extensions import take
 
 from salesops import checks, periods, pipeline, words
 from salesops.periods import Calendar, Period
-from salesops.stats import survival
+from salesops.stats import codes, survival
 
 FIXED = (
     "opportunity_id", "account_id", "owner_id", "landmark_at", "ended_at", "days", "outcome", "is_closed", "is_won",
@@ -28,6 +30,10 @@ _CATEGORIES = (
 )  # fmt: skip
 _NUMBERS = ("list_amount", "arr_amount", "one_off_amount", "prior_arr_amount", "term_months")
 _OF_ACCOUNT = ("industry", "employees", "annual_revenue")
+_USED = (
+    _KEY, "account_id", "owner_id", "partner_id", "outcome", "is_closed", "is_won", "created_date", "qualified_date",
+    "close_date", "closed_at", *_IN_FORCE, *_CATEGORIES, *_NUMBERS,
+)  # fmt: skip
 
 
 def deals(
@@ -113,9 +119,10 @@ def deals(
     [['A', 61.0, True, 120.0, 31.0]]
     """
     checks.require_columns(opportunities, ["account_id", "owner_id"], where="opportunities")
-    rows = _alive(opportunities, at, as_of, stage_history)
-    own = [name for name in rows.columns if name.startswith("x_")]
-    then = _in_force(rows, stage_history, [*_IN_FORCE, *_CATEGORIES, *_NUMBERS, *own])
+    own = [name for name in opportunities.columns if name.startswith("x_")]
+    kept = opportunities[opportunities.columns.intersection([*_USED, *own], sort=False)]
+    rows, in_force = _alive(kept, at, as_of, stage_history)
+    then = _told(rows, stage_history, in_force, [*_IN_FORCE, *_CATEGORIES, *_NUMBERS, *own])
     owner = then.get("owner_id", rows["owner_id"]).fillna(rows["owner_id"])
     rows = rows.assign(**then | {"owner_id": owner})
     day = rows["landmark_at"].dt.normalize()
@@ -161,7 +168,7 @@ def population(
     0  3          1               1        1
     """
     moment = _moments(opportunities, at, as_of)
-    n, n_alive = len(opportunities), len(_alive(opportunities, at, as_of, stage_history))
+    n, n_alive = len(opportunities), len(_alive(opportunities, at, as_of, stage_history)[0])
     n_without = int(moment.isna().sum()) if _has_clock(opportunities) else int((~opportunities["is_closed"]).sum())
     counts = {"n": n, "n_without": n_without, "n_ended_before": n - n_without - n_alive, "n_alive": n_alive}
     return pd.DataFrame([counts])
@@ -209,14 +216,17 @@ def activity_counts(rows: pd.DataFrame, activities: pd.DataFrame | None) -> dict
     if activities is None or activities["opportunity_id"].notna().sum() == 0 or rows["landmark_at"].isna().all():
         return {}
     checks.require_columns(activities, [_KEY, "kind", "occurred_at"], where="activities")
-    own = activities[_is_own(activities)]
-    deal = _positions(rows, own)
-    is_past = (deal >= 0) & (own["occurred_at"].to_numpy() <= rows["landmark_at"].to_numpy()[deal])
-    deal, kind = deal[is_past], own["kind"].to_numpy()[is_past]
+    mine = np.flatnonzero(_is_own(activities))
+    kind, kinds = pd.factorize(activities["kind"].take(mine))
+    deal = codes.places(activities[_KEY].take(mine), rows[_KEY])
+    moment = activities["occurred_at"].to_numpy()[mine]
+    is_past = (deal >= 0) & (kind >= 0) & (moment <= rows["landmark_at"].to_numpy()[deal])
+    counts = np.bincount(kind[is_past] * len(rows) + deal[is_past], minlength=len(kinds) * len(rows))
+    number = {each: at for at, each in enumerate(kinds)}
     totals = {
-        f"{each}_count": pd.Series(np.bincount(deal[kind == each], minlength=len(rows)).astype(float), index=rows.index)
-        for each in dict.fromkeys([*KINDS, *own["kind"].dropna().unique()])
-        if (own["kind"] == each).any()
+        f"{each}_count": pd.Series(counts[number[each] * len(rows) :][: len(rows)].astype(float), index=rows.index)
+        for each in dict.fromkeys([*KINDS, *kinds])
+        if each in number
     }
     return totals | {"activity_count": sum(totals.values())} if totals else {}
 
@@ -313,8 +323,10 @@ def _moments(opportunities: pd.DataFrame, at: str | int, as_of: date) -> pd.Seri
     return moment.where(moment < pd.Timestamp(as_of) + _DAY).astype("datetime64[us]")
 
 
-def _alive(opportunities: pd.DataFrame, at: str | int, as_of: date, stage_history: pd.DataFrame | None) -> pd.DataFrame:
-    """The deals open at the landmark, with when it was, how long they took from there and how they stand."""
+def _alive(
+    opportunities: pd.DataFrame, at: str | int, as_of: date, stage_history: pd.DataFrame | None
+) -> tuple[pd.DataFrame, np.ndarray | None]:
+    """The deals open at the landmark: when it was, how long they took from there, how they stand; and `_in_force`."""
     wanted = [_KEY, "outcome", "is_closed", "is_won", "created_date", "qualified_date", "close_date", "closed_at"]
     checks.require_columns(opportunities, wanted, where="opportunities")
     twice = opportunities.loc[opportunities[_KEY].duplicated(), _KEY]
@@ -324,13 +336,18 @@ def _alive(opportunities: pd.DataFrame, at: str | int, as_of: date, stage_histor
     moment = _moments(opportunities, at, as_of)
     rows = _as_on(opportunities.assign(landmark_at=moment, ended_at=pipeline.ended_on(opportunities)), as_of)
     if not _has_clock(opportunities):
-        return rows[rows["is_closed"]].assign(days=np.nan)
+        return rows[rows["is_closed"]].assign(days=np.nan), None
     day = rows["landmark_at"].dt.normalize()
     days = (rows["ended_at"].where(rows["is_closed"], pd.Timestamp(as_of)) - day) / _DAY
     # A deal may be qualified and decided in one day; then only the time of day tells which came first.
     is_later = (days > 0) | ((days == 0) & ~(rows["is_closed"] & ~(rows["closed_at"] > rows["landmark_at"])))
-    rows = rows.assign(days=days)[is_later & rows["landmark_at"].notna()]
-    return rows[~_was_closed(rows, opportunities, stage_history)]
+    is_alive = (is_later & rows["landmark_at"].notna()).to_numpy(bool)
+    in_force = None
+    if stage_history is not None and len(stage_history) and is_alive.any():
+        numbered = _Numbered.of(stage_history, opportunities)
+        in_force = _in_force(rows["landmark_at"], stage_history, numbered)
+        is_alive = is_alive & ~_was_closed(in_force, opportunities, stage_history, numbered)
+    return rows.assign(days=days)[is_alive], None if in_force is None else in_force[is_alive]
 
 
 def _as_on(rows: pd.DataFrame, as_of: date) -> pd.DataFrame:
@@ -344,46 +361,61 @@ def _as_on(rows: pd.DataFrame, as_of: date) -> pd.DataFrame:
     )
 
 
-def _was_closed(rows: pd.DataFrame, opportunities: pd.DataFrame, stage_history: pd.DataFrame | None) -> pd.Series:
+class _Numbered(NamedTuple):
+    """Which deal each row of a history is of, and which of the opportunities each of these deals is."""
+
+    deal: np.ndarray  # of each row, -1 where none is named
+    place: np.ndarray  # of each deal, -1 where it is not among them
+
+    @classmethod
+    def of(cls, stage_history: pd.DataFrame, opportunities: pd.DataFrame) -> "_Numbered":
+        checks.require_columns(stage_history, [_KEY, "changed_at", "seq"], where="stage_history")
+        # Named once: of a long history all else is done with numbers.
+        deal, ids = pd.factorize(stage_history[_KEY])
+        return cls(deal, codes.places(pd.Series(ids), opportunities[_KEY]))
+
+
+def _was_closed(
+    in_force: np.ndarray, opportunities: pd.DataFrame, stage_history: pd.DataFrame, numbered: _Numbered
+) -> np.ndarray:
     """Deals closed at the landmark and re-opened since: in a stage then that hardly any deal ever leaves."""
-    stage = _in_force(rows, stage_history, ["stage"]).get("stage")
-    if stage is None or "stage" not in opportunities:
-        return pd.Series(False, index=rows.index)
-    (deal, ids), (place, stages) = (pd.factorize(stage_history[name]) for name in (_KEY, "stage"))
-    is_known = (deal >= 0) & (place >= 0)
-    visited = pd.unique(deal[is_known] * np.int64(len(stages)) + place[is_known])
-    deal, place = visited // max(len(stages), 1), visited % max(len(stages), 1)
-    closed = opportunities[opportunities["is_closed"]].set_index(_KEY)["stage"]
-    last = pd.Index(stages).get_indexer(closed.reindex(ids))
-    share = np.bincount(place, last[deal] == place, len(stages)) / np.bincount(place, minlength=len(stages)).clip(1)
-    return stage.isin(stages[share > _FINAL])
+    if "stage" not in stage_history or "stage" not in opportunities:
+        return np.zeros(len(opportunities), dtype=bool)
+    place, stages = pd.factorize(stage_history["stage"])
+    is_known = (numbered.deal >= 0) & (place >= 0)
+    is_visited = np.zeros((len(numbered.place), len(stages)), dtype=bool)
+    is_visited[numbered.deal[is_known], place[is_known]] = True
+    deal, visited = np.nonzero(is_visited)
+    closed = codes.places(opportunities["stage"].where(opportunities["is_closed"]), pd.Series(stages))
+    last = np.append(closed, -1)[numbered.place]
+    share = np.bincount(visited, last[deal] == visited, len(stages)) / is_visited.sum(axis=0).clip(1)
+    is_final = np.append(share > _FINAL, False)  # the last: no stage is known
+    return np.where(in_force >= 0, is_final[place[in_force]], False)
 
 
-def _positions(rows: pd.DataFrame, other: pd.DataFrame) -> np.ndarray:
-    """The row of each entry's deal; -1 where there is none."""
-    return pd.Index(rows[_KEY]).get_indexer(other[_KEY])
-
-
-def _in_force(rows: pd.DataFrame, stage_history: pd.DataFrame | None, fields: Sequence[str]) -> dict[str, pd.Series]:
-    """The history's values at each deal's own landmark, missing where it begins later; fields it never has are not."""
-    if stage_history is None or stage_history.empty or rows["landmark_at"].isna().all():
-        return {}
-    checks.require_columns(stage_history, [_KEY, "changed_at", "seq"], where="stage_history")
-    deal, changed = _positions(rows, stage_history), stage_history["changed_at"].to_numpy()
-    order = np.lexsort([stage_history["seq"].to_numpy(), changed, deal])
-    order = order[deal[order] >= 0]
-    deal, changed = deal[order], changed[order]
+def _in_force(landmark_at: pd.Series, stage_history: pd.DataFrame, numbered: _Numbered) -> np.ndarray:
+    """The row of the history that holds at each deal's own landmark, -1 where it begins later."""
+    deal, changed = np.append(numbered.place, -1)[numbered.deal], stage_history["changed_at"]
+    order = codes.ordered(deal, changed, stage_history["seq"])
+    deal, changed = deal[order], changed.to_numpy()[order]
     is_first = np.diff(deal, prepend=-1) != 0
     # The row of its creation may be written a little after the moment a deal says it was created.
-    until = rows["landmark_at"].to_numpy()[deal]
+    until = landmark_at.to_numpy()[deal]
     is_past = (changed <= until) | (is_first & (changed < until + _DAY.to_timedelta64()))
-    deal, order = deal[is_past], order[is_past]
-    is_last = np.diff(deal, append=-1) != 0
-    at = np.full(len(rows), -1)
-    at[deal[is_last]] = order[is_last]
+    at = np.full(len(landmark_at), -1)
+    at[deal[is_past]] = order[is_past]  # of several the last
+    return at
+
+
+def _told(
+    rows: pd.DataFrame, stage_history: pd.DataFrame | None, in_force: np.ndarray | None, fields: Sequence[str]
+) -> dict[str, pd.Series]:
+    """The history's values at each deal's own landmark, missing where it begins later; fields it never has are not."""
+    if stage_history is None or in_force is None:
+        return {}
     known = [name for name in fields if name in stage_history and stage_history[name].notna().any()]
-    values = stage_history[known].iloc[np.maximum(at, 0)].set_axis(rows.index)
-    return {name: values[name].where(at >= 0) for name in known}
+    values = stage_history[known].iloc[np.maximum(in_force, 0)].set_axis(rows.index)
+    return {name: values[name].where(in_force >= 0) for name in known}
 
 
 def _of_deal(rows: pd.DataFrame) -> dict[str, pd.Series]:
@@ -400,7 +432,9 @@ def _joined(rows: pd.DataFrame, table: pd.DataFrame | None, key: str, names: Seq
         return {}
     book = table.drop_duplicates(key).set_index(key)
     own = [name for name in book.columns if name.startswith("x_") and name not in rows]
-    return {name: rows[key].map(book[name]) for name in [*names, *own] if name in book}
+    place = codes.places(rows[key], pd.Series(book.index))
+    shown = [name for name in [*names, *own] if name in book]
+    return {name: pd.Series(take(book[name].array, place, allow_fill=True), index=rows.index) for name in shown}
 
 
 def _counted(column: pd.Series, day: pd.Series) -> pd.Series:

@@ -1,14 +1,16 @@
 """The leak guard: which fields know how a deal ended, because they were filled in, changed or counted afterwards."""
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from datetime import date
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from pandas.api.extensions import take
 
 from salesops import candidates, checks, words
-from salesops.stats import association, scores
+from salesops.stats import association, codes, ranks, scores
 
 MIN_N = 20  # open deals, deals won and deals lost without which nothing is compared
 MOST_BY_CHANCE = 0.001  # a field is refused only where chance would do so less often
@@ -43,10 +45,34 @@ class _Deals(NamedTuple):
     is_open: np.ndarray
     age: np.ndarray  # days from creation to the end, or so far
     days: np.ndarray  # from the landmark
-    day: np.ndarray  # of the landmark
     fold: np.ndarray
-    until: dict[str, np.ndarray]  # activities until the landmark, by what they are
-    later: dict[str, np.ndarray]  # and after it
+    until: dict[str, ranks.Levels]  # activities until the landmark, by what they are
+    later: dict[str, ranks.Levels]  # and after it
+    alike: Callable[..., association.Alike]  # what open deals are compared with; see `_alike`
+
+
+class _Field(NamedTuple):
+    """A field's values by number, counted once for all that is asked of it."""
+
+    column: pd.Series
+    levels: ranks.Levels  # of a number in their order
+    is_number: bool
+
+    @classmethod
+    def of(cls, column: pd.Series) -> "_Field":
+        if candidates.is_number(column):
+            return cls(column, ranks.levels(column.to_numpy(dtype=float, na_value=np.nan)), True)
+        place, found = pd.factorize(column)
+        return cls(column, ranks.Levels(place, len(found)), False)
+
+    @property
+    def is_filled(self) -> np.ndarray:
+        return self.levels.place >= 0
+
+    def counts(self, part: np.ndarray) -> np.ndarray:
+        """How many of some rows have each value, the last entry being how many have none."""
+        place = self.levels.place[part]
+        return np.bincount(np.where(place < 0, self.levels.n, place), minlength=self.levels.n + 1)
 
 
 def guard(
@@ -124,7 +150,7 @@ def guard(
     checks.require_columns(opportunities, ["opportunity_id", "created_date"])
     deals = _deals(frame, opportunities, activities, as_of)
     written = _written_at_close(frame, stage_history, factors)
-    rows = [_row(each, frame[each], deals, written.get(each)) for each in factors]
+    rows = [_row(each, _Field.of(frame[each]), deals, written.get(each)) for each in factors]
     return pd.DataFrame(rows, columns=_COLUMNS).astype({"factor": "str", "reason": "str"})
 
 
@@ -164,42 +190,61 @@ def sentence(found: pd.DataFrame, *, shown: int = 3) -> str:
 
 def _deals(frame: pd.DataFrame, opportunities: pd.DataFrame, activities: pd.DataFrame | None, as_of: date) -> _Deals:
     is_won, is_open = frame["is_won"].to_numpy(bool), ~frame["is_closed"].to_numpy(bool)
-    created = opportunities.drop_duplicates("opportunity_id").set_index("opportunity_id")["created_date"]
-    begun = created.reindex(frame["opportunity_id"]).set_axis(frame.index)
-    before = frame["landmark_at"].dt.normalize() - begun.dt.normalize()
+    ids = frame["opportunity_id"]
+    created = opportunities["created_date"].dt.normalize().array
+    begun = take(created, codes.places(ids, opportunities["opportunity_id"]), allow_fill=True)
+    before = pd.Series(frame["landmark_at"].dt.normalize().array - begun) / pd.Timedelta(days=1)
     days = frame["days"].to_numpy(float)
+    age, day = days + before.fillna(0).to_numpy(float), frame["landmark_at"].to_numpy("datetime64[D]").astype(float)
     until, later = _activities(frame, activities, as_of)
     return _Deals(
         is_won=is_won,
         is_lost=~is_won & ~is_open,
         is_open=is_open,
-        age=days + (before / pd.Timedelta(days=1)).fillna(0).to_numpy(float),
+        age=age,
         days=days,
-        day=frame["landmark_at"].to_numpy("datetime64[D]").astype(float),
         # By the id, so that the order of the rows does not matter.
-        fold=(pd.util.hash_array(frame["opportunity_id"].to_numpy(object)) % 5).astype(int),
+        fold=(pd.util.hash_array(ids.to_numpy(object), categorize=False) % 5).astype(int),
         until=until,
         later=later,
+        alike=functools.cache(functools.partial(_alike, is_won, is_open, age, day)),
     )
+
+
+def _alike(
+    is_won: np.ndarray, is_open: np.ndarray, age: np.ndarray, day: np.ndarray, group: str, *, since: bool, onwards: bool
+) -> association.Alike:
+    """The deals of a group that each open one is compared with: as old, or of its day; onwards: at least as old."""
+    key, known = day if since else age, np.isfinite(age)
+    return association.alike(
+        key[is_open & known], key[_of_group(group, is_won, is_open) & known], from_there_on=onwards
+    )
+
+
+def _of_group(group: str, is_won: np.ndarray, is_open: np.ndarray) -> np.ndarray:
+    return {"won": is_won, "lost": ~is_won & ~is_open, "closed": ~is_open}[group] & ~is_open
 
 
 def _activities(
     frame: pd.DataFrame, activities: pd.DataFrame | None, as_of: date
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+) -> tuple[dict[str, ranks.Levels], dict[str, ranks.Levels]]:
     """Activities of each deal until its landmark and after it, all and by kind."""
     if activities is None or frame["landmark_at"].isna().all():
         return {}, {}
-    deal = pd.Index(frame["opportunity_id"]).get_indexer(activities["opportunity_id"])
+    deal = codes.places(activities["opportunity_id"], frame["opportunity_id"])
     moment = activities["occurred_at"].to_numpy()
-    kept = (deal >= 0) & (moment < np.datetime64(pd.Timestamp(as_of) + pd.Timedelta(days=1)))
-    deal, kind = deal[kept], activities["kind"].to_numpy(object)[kept]
+    kept = np.flatnonzero((deal >= 0) & (moment < np.datetime64(pd.Timestamp(as_of) + pd.Timedelta(days=1))))
+    deal, (kind, kinds) = deal[kept], pd.factorize(activities["kind"].take(kept))
     is_past = moment[kept] <= frame["landmark_at"].to_numpy()[deal]
-    kinds = {"activity": np.ones(len(kind), bool)} | {each: kind == each for each in pd.unique(kind)}
-    counts = [
-        {name: np.bincount(deal[mine & part], minlength=len(frame)) for name, mine in kinds.items()}
-        for part in (is_past, ~is_past)
-    ]
-    return counts[0], counts[1]
+
+    def counted(part: np.ndarray) -> dict[str, ranks.Levels]:
+        # Of no kind: the last.
+        cell = np.where(kind < 0, len(kinds), kind)[part] * len(frame) + deal[part]
+        counts = np.bincount(cell, minlength=(len(kinds) + 1) * len(frame)).reshape(-1, len(frame))
+        found = {"activity": counts.sum(axis=0), **dict(zip(kinds, counts, strict=False))}
+        return {name: ranks.Levels(each, int(each.max(initial=0)) + 1) for name, each in found.items()}
+
+    return counted(is_past), counted(~is_past)
 
 
 def _written_at_close(
@@ -214,42 +259,41 @@ def _written_at_close(
     if not carried:
         return {}
     has_ended = np.flatnonzero(frame["ended_at"].notna())
-    ids = frame["opportunity_id"].iloc[has_ended]
+    ids = frame["opportunity_id"].take(has_ended)
     is_won = frame["is_won"].to_numpy(bool)[has_ended]
-    deal = pd.Index(ids).get_indexer(stage_history["opportunity_id"])
-    order = np.lexsort([stage_history["seq"].to_numpy(), stage_history["changed_at"].to_numpy(), deal])
-    order = order[np.searchsorted(deal[order], 0) :]
+    deal, changed_at = codes.places(stage_history["opportunity_id"], ids), stage_history["changed_at"]
+    order = codes.ordered(deal, changed_at, stage_history["seq"])
     deal = deal[order]
     # One column at a time: the history is long.
-    is_late = stage_history["changed_at"].to_numpy()[order] >= frame["ended_at"].to_numpy()[has_ended][deal]
+    is_late = changed_at.to_numpy()[order] >= frame["ended_at"].to_numpy()[has_ended][deal]
     is_next = np.diff(deal, prepend=-1) == 0
     shares = {}
     for each in carried:
-        then, last_known = stage_history[each].take(order), frame[each].take(has_ended).take(deal).array
-        then = then.reset_index(drop=True)
-        changed = (is_next & then.notna() & (then != then.shift())).to_numpy(bool, na_value=False)
+        values, found = pd.factorize(stage_history[each])
+        then, last_known = values[order], codes.places(frame[each].take(has_ended), pd.Series(found))
+        changed = is_next & (then >= 0) & (np.diff(then, prepend=-1) != 0)
         late = np.zeros(len(ids), dtype=bool)
-        late[deal[changed & is_late & then.eq(last_known).to_numpy(bool, na_value=False)]] = True
+        late[deal[changed & is_late & (then == last_known[deal])]] = True
         shares[each] = (_share(late[is_won]), _share(late[~is_won]), _share(is_late[changed]))
     return shares
 
 
-def _row(factor: str, column: pd.Series, deals: _Deals, written: tuple[float, float, float] | None) -> tuple:
+def _row(factor: str, field: _Field, deals: _Deals, written: tuple[float, float, float] | None) -> tuple:
     """One row of `guard`; the first rule that speaks gives the reason."""
-    filled = column.notna().to_numpy()
-    auc = _auc(column, deals)
+    counts = {part: field.counts(getattr(deals, f"is_{part}")) for part in ("won", "lost", "open")}
+    auc = _auc(field, deals)
     reasons = (
         rule
         for rule in (
-            _counts_the_life(column, deals),
+            _counts_the_life(field, deals),
             _late(written),
-            _filled_at_close(column, deals),
-            _constant(column, deals),
+            _filled_at_close(field, deals),
+            _constant(field, counts),
             _too_good(auc),
         )
         if rule
     )
-    rates = [_share(filled[part]) for part in (deals.is_won, deals.is_lost, deals.is_open)]
+    rates = [float(each[:-1].sum() / each.sum()) if each.sum() else np.nan for each in counts.values()]
     return factor, next(reasons, None), int((~deals.is_open).sum()), int(deals.is_open.sum()), *rates, *auc
 
 
@@ -257,32 +301,38 @@ def _share(flags: np.ndarray) -> float:
     return float(flags.mean()) if len(flags) else np.nan
 
 
-def _counts_the_life(column: pd.Series, deals: _Deals) -> str | None:
+def _counts_the_life(field: _Field, deals: _Deals) -> str | None:
     """A number that follows what happened after the landmark."""
-    if not candidates.is_number(column):
+    if not field.is_number:
         return None
-    values = column.to_numpy(float)
+    values = field.column.to_numpy(dtype=float, na_value=np.nan)
     known = np.isfinite(values) & ~deals.is_open & np.isfinite(deals.days)
-    if known.sum() < _FEW or np.ptp(values[known]) == 0:
+    place = field.levels.place[known]
+    if len(place) < _FEW or (place == place[0]).all():
         return None
-    order = pd.Series(values[known]).corr(pd.Series(deals.days[known]), method="spearman")
+    rank, values = ranks.ranks(field.levels, known), values[known]
+    by_days = ranks.ranks(ranks.levels(deals.days[known]))
+    order = np.corrcoef(rank, by_days)[0, 1] if np.ptp(by_days) else np.nan
     return (
         _is_the_time(values, known, deals, order)
-        or _follows_activities(values[known], known, deals)
-        or _grows(values[known], deals.days[known], order)
+        or _follows_activities(rank, values, known, deals)
+        or _grows(values, deals.days[known], order)
     )
 
 
 def _is_the_time(values: np.ndarray, known: np.ndarray, deals: _Deals, order: float) -> str | None:
-    near = [float((np.abs(values - when)[known] <= _WEEK).mean()) for when in (deals.days, deals.age)]
-    if not (order >= _SAME and max(near) >= _MOST):
+    if not order >= _SAME:
         return None
-    return f"is the time until the deal closed: within a week of it in {words.rate(max(near))} of closed deals"
+    near = max(float((np.abs(values - when[known]) <= _WEEK).mean()) for when in (deals.days, deals.age))
+    if not near >= _MOST:
+        return None
+    return f"is the time until the deal closed: within a week of it in {words.rate(near)} of closed deals"
 
 
-def _follows_activities(values: np.ndarray, known: np.ndarray, deals: _Deals) -> str | None:
+def _follows_activities(rank: np.ndarray, values: np.ndarray, known: np.ndarray, deals: _Deals) -> str | None:
     def order(kind: str) -> float:
-        return association.partial_order(values, deals.later[kind][known], deals.until[kind][known])
+        later, until = (ranks.ranks(counts[kind], known) for counts in (deals.later, deals.until))
+        return association.partial_order(rank, later, until)
 
     # What follows one kind follows all of them a little: most fields need no look at each.
     if not deals.later or not order("activity") >= _FOLLOWS / 2:
@@ -291,7 +341,7 @@ def _follows_activities(values: np.ndarray, known: np.ndarray, deals: _Deals) ->
     if not strong:
         return None
     kind = max(strong, key=strong.__getitem__)
-    later, until = deals.later[kind][known], deals.until[kind][known]
+    later, until = (counts[kind].place[known] for counts in (deals.later, deals.until))
     name = "activities" if kind == "activity" else f"activities of the kind {words.group(kind)}"
     is_equal = float((values == later + until).mean())
     if is_equal >= _MOST:
@@ -320,15 +370,16 @@ def _late(written: tuple[float, float, float] | None) -> str | None:
     return f"got its value on the day of closing in {won} of won and {lost} of lost deals"
 
 
-def _filled_at_close(column: pd.Series, deals: _Deals) -> str | None:
+def _filled_at_close(field: _Field, deals: _Deals) -> str | None:
     """Filled, or other than usual, more often in closed deals than in open ones as old, as recent, and alive then."""
     if deals.is_open.sum() < MIN_N:
         return None
-    usual = column[deals.is_open].mode()
-    tests = [("filled in", column.notna().to_numpy())]
-    if len(usual) and (column[deals.is_open] == usual.iloc[0]).mean() >= _USUAL:
-        is_other = column.notna().to_numpy() & _differs(column, usual.iloc[0])
-        tests.append((f"other than {_text(usual.iloc[0])} in", is_other))
+    still = field.column[deals.is_open]
+    usual = still.mode()
+    tests = [("filled in", field.is_filled)]
+    if len(usual) and (is_usual := still == usual.iloc[0]).mean() >= _USUAL:
+        place = field.levels.place[deals.is_open][int(np.argmax(is_usual.to_numpy(bool, na_value=False)))]
+        tests.append((f"other than {_text(usual.iloc[0])} in", field.is_filled & (field.levels.place != place)))
     for said, flags in tests:
         found = _more_often(flags, deals)
         if found:
@@ -341,17 +392,18 @@ def _filled_at_close(column: pd.Series, deals: _Deals) -> str | None:
 def _more_often(flags: np.ndarray, deals: _Deals) -> tuple[str, float, float] | None:
     """The group of closed deals in which the flag is set more often than any honest reason explains."""
     known = np.isfinite(deals.age)
-    still, closed = deals.is_open & known, ~deals.is_open & known
+    still = flags[deals.is_open & known]
 
-    def gap(key: np.ndarray, part: np.ndarray, *, onwards: bool) -> association.Gap:
-        return association.gap_at_same(flags[still], key[still], flags[part], key[part], from_there_on=onwards)
+    def gap(group: str, *, since: bool, onwards: bool) -> association.Gap:
+        part = _of_group(group, deals.is_won, deals.is_open) & known
+        return association.gap_at_same(still, flags[part], deals.alike(group, since=since, onwards=onwards))
 
-    if not _is_larger(gap(deals.age, closed, onwards=True), LEAST_GAP_AMONG_ALIVE):
+    if not _is_larger(gap("closed", since=False, onwards=True), LEAST_GAP_AMONG_ALIVE):
         return None
     found = []
-    for group, part in (("won", deals.is_won & closed), ("lost", deals.is_lost & closed), ("closed", closed)):
-        same_age, since = gap(deals.age, part, onwards=False), gap(deals.day, part, onwards=True)
-        if _is_larger(same_age, LEAST_GAP, LEAST_ODDS_RATIO) and _is_larger(since, LEAST_GAP, LEAST_ODDS_RATIO_SINCE):
+    for group in ("won", "lost", "closed"):
+        same_age, later = gap(group, since=False, onwards=False), gap(group, since=True, onwards=True)
+        if _is_larger(same_age, LEAST_GAP, LEAST_ODDS_RATIO) and _is_larger(later, LEAST_GAP, LEAST_ODDS_RATIO_SINCE):
             found.append((same_age.expected - same_age.share, group, same_age.expected, same_age.share))
     # Won and lost ones alike: then it is the closing that fills it.
     return (found[-1] if len(found) == 3 else max(found))[1:] if found else None
@@ -368,17 +420,16 @@ def _odds_ratio(gap: association.Gap) -> float:
     return many * (1 - few) / (few * (1 - many))
 
 
-def _constant(column: pd.Series, deals: _Deals) -> str | None:
+def _constant(field: _Field, counts: dict[str, np.ndarray]) -> str | None:
     """Empty or one value on one side, and not on the other."""
-    sides = {"lost": deals.is_lost, "won": deals.is_won}
     for fixed, varied in (("lost", "won"), ("won", "lost")):
-        here, there = column[sides[fixed]], column[sides[varied]]
-        if len(here) < MIN_N or len(there) < MIN_N:
+        here, there = counts[fixed], counts[varied]
+        if here.sum() < MIN_N or there.sum() < MIN_N:
             return None
-        usual = here.mode(dropna=False).iloc[0]
-        off, other_off = (_share(_differs(part, usual)) for part in (here, there))
+        place, usual = _most_frequent(field, here)
+        off, other_off = (float((each.sum() - each[place]) / each.sum()) for each in (here, there))
         rare = off <= other_off * _NEVER
-        if rare and other_off >= _LEAST_VARIED and len(here) * other_off >= _EXPECTED:
+        if rare and other_off >= _LEAST_VARIED and here.sum() * other_off >= _EXPECTED:
             kept = "empty" if pd.isna(usual) else _text(usual)
             return (
                 f"{kept} in {words.rate(1 - off)} of {fixed} deals and in {words.rate(1 - other_off)} of {varied} ones"
@@ -386,25 +437,34 @@ def _constant(column: pd.Series, deals: _Deals) -> str | None:
     return None
 
 
-def _differs(column: pd.Series, usual: object) -> np.ndarray:
-    """Where a column has another value than the usual one, or any where that is none."""
-    return column.notna().to_numpy() if pd.isna(usual) else ~(column == usual).to_numpy(bool, na_value=False)
+def _most_frequent(field: _Field, counts: np.ndarray) -> tuple[int, object]:
+    """The most frequent value, which may be none, of several the first in their order: its number and itself."""
+    often = np.flatnonzero(counts == counts.max())
+    example = np.empty(len(counts), dtype=int)
+    example[field.levels.place] = np.arange(len(field.column))
+    values = field.column.iloc[example[often]]
+    first = values.mode(dropna=False).iloc[0]
+    is_first = values.isna() if pd.isna(first) else values == first
+    return int(often[int(np.argmax(is_first.to_numpy(bool, na_value=False)))]), first
 
 
 def _text(value: object) -> str:
     return words.count(value) if isinstance(value, int | float) and not isinstance(value, bool) else words.group(value)
 
 
-def _auc(column: pd.Series, deals: _Deals) -> tuple[float, float, float]:
+def _auc(field: _Field, deals: _Deals) -> tuple[float, float, float]:
     """How well the field alone tells won from lost, on deals not used to learn from."""
     if min(deals.is_won.sum(), deals.is_lost.sum()) < MIN_N:
         return np.nan, np.nan, np.nan
     closed = ~deals.is_open
-    values = column[closed]
-    if candidates.is_number(column):
-        values = pd.Series(np.ceil(values.rank(pct=True) * 20).to_numpy())
-    score = association.held_out_rates(values, deals.is_won[closed], deals.fold[closed])
-    return tuple(scores.auc(deals.is_won[closed], score))
+    place = field.levels.place[closed] + 1
+    if field.is_number:
+        counts = np.bincount(place, minlength=field.levels.n + 1)
+        share = ranks.of_levels(counts[1:]) / max(counts[1:].sum(), 1)
+        place = np.append(0, np.ceil(share * 20).astype(int))[place]
+    rate, won, lost = association.held_out_rates(place, deals.is_won[closed], deals.fold[closed])
+    seen = won + lost > 0
+    return tuple(scores.auc_of_counts(won[seen], lost[seen], rate[seen]))
 
 
 def _too_good(auc: tuple[float, float, float]) -> str | None:

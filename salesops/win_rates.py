@@ -129,10 +129,12 @@ def win_rates_by_dimension(
     0   segment   SMB  2       0.5
     1   segment   NaN  1       0.0
     """
-    checks.require_columns(opportunities, ["is_closed", "is_won", "qualified_date", "amount", "account_id"])
-    closed = pipeline.qualified(opportunities).query("is_closed")
+    needed = ["is_closed", "is_won", "qualified_date", "amount", "account_id"]
+    checks.require_columns(opportunities, needed)
+    own = [name for name in dict.fromkeys(dimensions) if name in opportunities.columns and name not in needed]
+    closed = pipeline.qualified(opportunities[[*needed, *own]]).query("is_closed")
     known = [name for name in dimensions if name in closed.columns and closed[name].notna().any()]
-    tables = [_by_group(closed, name, confidence) for name in known]
+    tables = [_by_group(closed[list(dict.fromkeys([*needed, name]))], name, confidence) for name in known]
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=_LONG)
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm, spearmanr
 
-from salesops.stats import association
+from salesops.stats import association, ranks
 
 FEW = settings(max_examples=40, deadline=None)
 
@@ -36,21 +36,61 @@ def test_partial_order_is_the_correlation_of_what_the_third_leaves():
     random = np.random.default_rng(0)
     third = random.normal(size=200)
     one, two = third + random.normal(size=200), third + random.normal(size=200)
-    ranks = [pd.Series(each).rank().to_numpy() for each in (one, two, third)]
-    left = [each - np.polyval(np.polyfit(ranks[2], each, 1), ranks[2]) for each in ranks[:2]]
-    assert association.partial_order(one, two, third) == pytest.approx(np.corrcoef(*left)[0, 1])
-    assert association.partial_order(one, two, np.ones(200)) == pytest.approx(spearmanr(one, two)[0])
-    assert np.isnan(association.partial_order(one, one * 0, third))
-    assert np.isnan(association.partial_order(one, two, two))
+    ranked = [pd.Series(each).rank().to_numpy() for each in (one, two, third)]
+    left = [each - np.polyval(np.polyfit(ranked[2], each, 1), ranked[2]) for each in ranked[:2]]
+    assert association.partial_order(*ranked) == pytest.approx(np.corrcoef(*left)[0, 1])
+    assert association.partial_order(*ranked[:2], np.ones(200)) == pytest.approx(spearmanr(one, two)[0])
+    assert np.isnan(association.partial_order(ranked[0], np.ones(200), ranked[2]))
+    assert np.isnan(association.partial_order(ranked[0], ranked[1], ranked[1]))
 
 
 def test_held_out_rates_by_a_loop():
     random = np.random.default_rng(1)
-    values, outcome, fold = random.choice(list("abc"), 60), random.integers(0, 2, 60), random.integers(0, 5, 60)
-    for row, found in enumerate(association.held_out_rates(values, outcome, fold)):
-        others = (values == values[row]) & (fold != fold[row])
-        assert found == pytest.approx((outcome[others].sum() + 2 * outcome.mean()) / (others.sum() + 2))
-    assert len(association.held_out_rates([], [], [])) == 0
+    values, outcome, fold = random.integers(0, 3, 60), random.integers(0, 2, 60), random.integers(0, 5, 60)
+    rate, hits, misses = association.held_out_rates(values, outcome, fold)
+    for row, cell in enumerate(values * 5 + fold):
+        others, own = (values == values[row]) & (fold != fold[row]), (values == values[row]) & (fold == fold[row])
+        assert rate[cell] == pytest.approx((outcome[others].sum() + 2 * outcome.mean()) / (others.sum() + 2))
+        assert (hits[cell], misses[cell]) == (outcome[own].sum(), (1 - outcome[own]).sum())
+    assert hits.sum() + misses.sum() == 60
+    none = np.zeros(0, dtype=int)
+    assert [len(each) for each in association.held_out_rates(none, none, none)] == [0, 0, 0]
+
+
+@FEW
+@given(st.integers(0, 10_000), st.sampled_from([2, 12, 1000]), st.booleans())
+def test_what_groups_explain_of_the_ranks_by_a_frame(seed, n_values, is_partly_missing):
+    random = np.random.default_rng(seed)
+    values = random.integers(0, n_values, 80).astype(float)
+    groups = (
+        random.integers(0, 4, 80),
+        np.where(random.random(80) < 0.2, -1, random.integers(0, 3, 80)),
+        np.zeros(80, int),
+    )
+    if is_partly_missing:
+        values[random.random(80) < 0.3] = np.nan
+    for group, found in zip(groups, association.explained(ranks.levels(values), groups), strict=True):
+        rows = pd.DataFrame({"value": values, "group": group})[(group >= 0) & ~np.isnan(values)]
+        rank = rows["value"].rank()
+        within = ((rank - rank.groupby(rows["group"]).transform("mean")) ** 2).sum()
+        whole = ((rank - rank.mean()) ** 2).sum()
+        expected = 1 - within / whole if rows["group"].nunique() > 1 and whole else np.nan
+        assert found == pytest.approx(expected, abs=1e-12, nan_ok=True)
+
+
+@FEW
+@given(
+    st.lists(st.sampled_from([np.nan, -np.inf, -1.5, -0.0, 0.0, 2.0, 1e300, np.inf]), max_size=40), st.integers(0, 99)
+)
+def test_ranks_from_counts_are_those_of_pandas(values, seed):
+    values, rows = pd.Series(values, dtype=float), np.random.default_rng(seed).random(len(values)) < 0.6
+    found = ranks.levels(values)
+    np.testing.assert_array_equal(ranks.ranks(found), values.rank())
+    np.testing.assert_array_equal(ranks.ranks(found, rows), values[rows].rank())
+
+
+def gap(cases, case_key, controls, control_key, **how) -> association.Gap:
+    return association.gap_at_same(cases, controls, association.alike(case_key, control_key, **how))
 
 
 def by_loop(cases, case_key, controls, control_key, from_there_on):
@@ -83,7 +123,7 @@ def test_gap_by_a_loop(seed, from_there_on, m):
     random = np.random.default_rng(seed)
     cases, controls = random.random(25) < 0.3, random.random(m) < 0.6
     case_key, control_key = random.integers(0, 40, 25), random.integers(0, 60, m)
-    found = association.gap_at_same(cases, case_key, controls, control_key, from_there_on=from_there_on)
+    found = gap(cases, case_key, controls, control_key, from_there_on=from_there_on)
     share, expected, error, n = by_loop(cases, case_key, controls, control_key, from_there_on)
     assert found.n == n
     assert found.share == pytest.approx(share) and found.expected == pytest.approx(expected)
@@ -91,9 +131,15 @@ def test_gap_by_a_loop(seed, from_there_on, m):
 
 
 def test_gap_is_silent_without_controls():
-    assert association.gap_at_same([True], [1.0], [], []).n == 0
-    assert association.gap_at_same([True] * 5, [9.0] * 5, [True] * 30, [1.0] * 30).n == 0
-    assert np.isnan(association.gap_at_same([], [], [True] * 30, range(30)).p_value)
+    assert gap([True], [1.0], [], []).n == 0
+    assert gap([True] * 5, [9.0] * 5, [True] * 30, [1.0] * 30).n == 0
+    assert np.isnan(gap([], [], [True] * 30, range(30)).p_value)
+
+
+def test_all_of_the_controls_are_all():
+    random = np.random.default_rng(3)
+    found = gap([True] * 999, random.integers(0, 40, 999), [True] * 999, random.integers(0, 60, 999))
+    assert found.expected == found.share == 1.0
 
 
 @pytest.mark.parametrize("from_there_on", [False, True])
@@ -103,7 +149,7 @@ def test_gap_by_chance_is_as_rare_as_its_p_value_says(from_there_on):
     for _ in range(2000):
         case_key, control_key = random.exponential(50, 80), random.exponential(50, 600)
         p_values.append(
-            association.gap_at_same(
+            gap(
                 random.random(80) < 0.4, case_key, random.random(600) < 0.4, control_key, from_there_on=from_there_on
             ).p_value
         )

@@ -41,6 +41,14 @@ def test_the_order_is_stable_and_missing_comes_last(rows):
     assert (found is None) == (wanted == list(range(len(rows))))
 
 
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(-1, 3), st.integers(0, 3))))
+def test_rows_without_a_number_are_left_out_of_the_order(rows):
+    number, key = (np.array([row[place] for row in rows], dtype=int) for place in (0, 1))
+    wanted = sorted((row for row in range(len(rows)) if number[row] >= 0), key=lambda row: rows[row])
+    assert codes.ordered(number, key).tolist() == wanted
+
+
 def test_moments_are_ordered_and_a_missing_one_is_last():
     moments = pd.to_datetime(pd.Series(["2026-07-02", None, "2026-07-01"])).astype("datetime64[us]")
     assert codes.order([1, 1, 1], moments).tolist() == [2, 0, 1]

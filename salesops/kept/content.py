@@ -5,7 +5,7 @@ import functools
 import hashlib
 import inspect
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import date, time, timedelta
 from pathlib import PurePath
 from typing import Any
@@ -47,13 +47,31 @@ def digest(value: Any) -> str:
         ...
     salesops.kept.content.UnknownError: function
     """
-    return _Reader().read(value).hex()
+    return _Reader(_hash).read(value).hex()
+
+
+def fingerprint(value: Any) -> bytes:
+    """What tells a value's content from another within this process, several times as quick as `digest`.
+
+    Parameters
+    ----------
+    value
+        As for `digest`.
+
+    Examples
+    --------
+    >>> one, other = pd.DataFrame({"n": [1, 2]}), pd.DataFrame({"n": [1.0, 2.0]})
+    >>> fingerprint(one) == fingerprint(one.copy()), fingerprint(one) == fingerprint(other)
+    (True, False)
+    """
+    return _Reader(_keyed).read(value)
 
 
 class _Reader:
     """Reads values of which some are there several times; each of these is read once."""
 
-    def __init__(self) -> None:
+    def __init__(self, hashed: Callable[..., bytes]) -> None:
+        self.hashed = hashed
         self.known: dict[int, tuple[Any, bytes]] = {}
 
     def read(self, value: Any) -> bytes:
@@ -67,20 +85,20 @@ class _Reader:
         kind = type(value)
         name = f"{kind.__module__}.{kind.__qualname__}"
         if value is None or kind in (bool, int, str):
-            return _hash(name, repr(value))
+            return self.hashed(name, repr(value))
         if kind is float:
-            return _hash(name, struct.pack("<d", value))
+            return self.hashed(name, struct.pack("<d", value))
         if isinstance(value, (date, time, timedelta)):  # moments of pandas are among them
-            return _hash(name, repr(value), getattr(value, "unit", ""))
+            return self.hashed(name, repr(value), getattr(value, "unit", ""))
         if isinstance(value, (pd.DataFrame, pd.Series, pd.Index)):
-            return _hash(name, *self._frame(value))
+            return self.hashed(name, *self._frame(value))
         if isinstance(value, (np.ndarray, pd.api.extensions.ExtensionArray)):
-            return _hash(name, *self._array(value))
+            return self.hashed(name, *self._array(value))
         if isinstance(value, np.generic):
-            return _hash(name, value.dtype.str, value.tobytes())
+            return self.hashed(name, value.dtype.str, value.tobytes())
         if value is pd.NA or value is pd.NaT:
-            return _hash(name)
-        return _hash(name, *self._parts(value, kind))
+            return self.hashed(name)
+        return self.hashed(name, *self._parts(value, kind))
 
     def _parts(self, value: Any, kind: type) -> Iterable[bytes | str]:
         if dataclasses.is_dataclass(kind):
@@ -158,3 +176,9 @@ def _hash(kind: str, *parts: bytes | str) -> bytes:
         found.update(struct.pack("<q", memoryview(plain).nbytes))
         found.update(plain)
     return found.digest()
+
+
+def _keyed(kind: str, *parts: bytes | str) -> bytes:
+    """By Python's own hash, which is keyed and takes bytes only."""
+    plain = (part if isinstance(part, str) else memoryview(part).tobytes() for part in parts)
+    return struct.pack("<q", hash((kind, *map(hash, plain))))

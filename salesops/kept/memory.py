@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from salesops.kept.content import digest
+from salesops.kept.content import fingerprint
 
 
 def once(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -40,13 +40,13 @@ def once(function: Callable[..., Any]) -> Callable[..., Any]:
     worked out
     12
     """
-    made: dict[int, tuple[weakref.ref, dict[Any, tuple[list[weakref.ref], str, Any]]]] = {}
+    made: dict[int, tuple[weakref.ref, dict[Any, tuple[list[weakref.ref], bytes, Any]]]] = {}
 
     @functools.wraps(function)
     def of(given: Any, *others: Any, **named: Any) -> Any:
         at, told = id(given), [given, *others, *(named[name] for name in sorted(named))]
         asked = tuple(map(_named, others)), tuple((name, _named(other)) for name, other in sorted(named.items()))
-        content = digest([each for each in told if isinstance(each, (pd.DataFrame, pd.Series, np.ndarray))])
+        content = fingerprint([each for each in told if isinstance(each, (pd.DataFrame, pd.Series, np.ndarray))])
         if at not in made:
             made[at] = weakref.ref(given, lambda _: made.pop(at, None)), {}
         found = made[at][1]

@@ -1,10 +1,14 @@
 """How much one column tells of another, and how two groups differ where they are alike."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy.stats import norm
+
+from salesops.stats import ranks
+from salesops.stats.ranks import Levels
 
 NEAREST = 50  # how many of the other group one is compared with
 _FEWEST = 20  # as few as may stand for what was to be expected
@@ -17,6 +21,17 @@ class Gap(NamedTuple):
     expected: float
     p_value: float
     n: int
+
+
+class Alike(NamedTuple):
+    """Which controls each case is compared with: a stretch of them, the same for all cases of one number."""
+
+    order: np.ndarray  # of the controls
+    first: np.ndarray  # of each stretch: its first control in that order, the one behind its last, and how many cases
+    last: np.ndarray
+    count: np.ndarray
+    is_used: np.ndarray  # of each case: whether it has enough controls
+    spread: float  # sum of the squares of the controls' weights
 
 
 def names(values, other) -> float:
@@ -55,7 +70,8 @@ def same_order(frame: pd.DataFrame, *, least: float, min_n: int) -> dict[str, st
     >>> same_order(pd.DataFrame({"net": [1, 5, 9], "gross": [1.2, 6, 10], "age": [3, 1, 2]}), least=0.98, min_n=3)
     {'gross': 'net'}
     """
-    alike = frame.rank().corr(min_periods=min_n).abs() >= least
+    ranked = pd.DataFrame({name: ranks.ranks(ranks.levels(frame[name])) for name in frame.columns}, index=frame.index)
+    alike = ranked.corr(min_periods=min_n).abs() >= least
     found: dict[str, str] = {}
     for place, each in enumerate(frame.columns):
         earlier = [name for name in frame.columns[:place] if alike.loc[each, name] and name not in found]
@@ -64,11 +80,18 @@ def same_order(frame: pd.DataFrame, *, least: float, min_n: int) -> dict[str, st
     return found
 
 
-def explained(values, groups) -> float:
-    """Share of the variation of a number's ranks that lies between groups, where both are known.
+def explained(values: Levels, groups: Iterable[np.ndarray]) -> list[float]:
+    """Share of the variation of a number's ranks that lies between the groups of each grouping, where both are known.
 
-    The correlation ratio ``1 - sum (r - mean of its group)^2 / sum (r - mean)^2`` of the ranks, which is
+    The correlation ratio ``sum of n (mean of its group - mean)^2 / sum (r - mean)^2`` of the ranks ``r``, which is
     Kruskal and Wallis's statistic over ``n - 1``. Missing where the number or the groups do not vary.
+
+    Parameters
+    ----------
+    values
+        Of the number.
+    groups
+        Of each grouping the number of each row's group from 0, -1 where it is of none.
 
     References
     ----------
@@ -76,24 +99,31 @@ def explained(values, groups) -> float:
 
     Examples
     --------
-    >>> explained([3, 5, 90, 80], ["small", "small", "large", "large"]), explained([1, 2, 1, 2], ["a", "a", "b", "b"])
-    (0.8, 0.0)
+    >>> size = ranks.levels([3, 5, 90, 80])
+    >>> explained(size, [np.array([0, 0, 1, 1]), np.array([0, 1, 1, 0]), np.array([0, 0, 0, 0])])
+    [0.8, 0.2, nan]
     """
-    values, group = np.asarray(values, dtype=float), pd.factorize(pd.Series(groups))[0]
-    known = (group >= 0) & ~np.isnan(values)
-    rank, group = pd.Series(values[known]).rank().to_numpy(), group[known]
-    counts = np.bincount(group)
-    whole = ((rank - rank.mean()) ** 2).sum() if len(rank) else 0.0
-    if (counts > 0).sum() < 2 or whole == 0:
-        return np.nan
-    mean = np.bincount(group, rank) / np.maximum(counts, 1)
-    return float(1 - ((rank - mean[group]) ** 2).sum() / whole)
+    known = values.place >= 0
+    place, found = (values.place if known.all() else values.place[known]), []
+    whole = _from_mean(place, values.n)
+    for each in groups:
+        group = each if known.all() else each[known]
+        is_in = group >= 0
+        found.append(
+            _between(group, *whole) if is_in.all() else _between(group[is_in], *_from_mean(place[is_in], values.n))
+        )
+    return found
 
 
-def partial_order(values, other, given) -> float:
-    """Rank correlation of two columns among rows alike in a third; missing where one of them is constant.
+def partial_order(one: np.ndarray, other: np.ndarray, given: np.ndarray) -> float:
+    """Correlation of the ranks of two columns among rows alike in a third; missing where one of them is constant.
 
     ``(r12 - r13 r23) / sqrt((1 - r13^2) (1 - r23^2))`` of Spearman's correlations.
+
+    Parameters
+    ----------
+    one, other, given
+        Ranks, of `ranks.ranks`.
 
     References
     ----------
@@ -101,20 +131,20 @@ def partial_order(values, other, given) -> float:
 
     Examples
     --------
-    >>> round(partial_order([1, 2, 3, 4, 5], [2, 1, 4, 3, 5], [5, 3, 1, 4, 2]), 4)
+    >>> one, other, given = (np.array(each) for each in ([1, 2, 3, 4, 5], [2, 1, 4, 3, 5], [5, 3, 1, 4, 2]))
+    >>> round(partial_order(one, other, given), 4)
     0.7217
     """
-    ranks = [pd.Series(np.asarray(each)).rank().to_numpy() for each in (values, other, given)]
-    if len(ranks[0]) < 3 or np.ptp(ranks[0]) == 0 or np.ptp(ranks[1]) == 0:
+    if len(one) < 3 or np.ptp(one) == 0 or np.ptp(other) == 0:
         return np.nan
-    if np.ptp(ranks[2]) == 0:
-        return float(np.corrcoef(ranks[:2])[0, 1])
-    (_, ab, ac), (_, _, bc), _ = np.corrcoef(ranks)
+    if np.ptp(given) == 0:
+        return float(np.corrcoef([one, other])[0, 1])
+    (_, ab, ac), (_, _, bc), _ = np.corrcoef([one, other, given])
     left = (1 - ac**2) * (1 - bc**2)
     return float((ab - ac * bc) / np.sqrt(left)) if left > 1e-12 else np.nan
 
 
-def held_out_rates(values, outcome, fold) -> np.ndarray:
+def held_out_rates(values: np.ndarray, outcome: np.ndarray, fold: np.ndarray) -> tuple[np.ndarray, ...]:
     """The outcome's share among the others with the same value, no one's own fold being used.
 
     Two rows at the overall share are added to each value, so a value not seen elsewhere has that.
@@ -122,39 +152,42 @@ def held_out_rates(values, outcome, fold) -> np.ndarray:
     Parameters
     ----------
     values
-        Any column; a missing value is one.
+        Number of each row's value, from 0.
     outcome
-        0 or 1.
+        Whether it came.
     fold
         Number of each row's fold, from 0.
 
+    Returns
+    -------
+    tuple
+        ``(rate, hits, misses)``, one entry for each value and fold: the share, and how many rows have it with the
+        outcome and without.
+
     Examples
     --------
-    >>> held_out_rates(["a", "a", "a", "b"], [1, 1, 0, 0], [0, 1, 2, 0]).tolist()
-    [0.5, 0.5, 0.75, 0.5]
+    >>> rate, hits, misses = held_out_rates(np.array([0, 0, 0, 1]), np.array([1, 1, 0, 0]), np.array([0, 1, 2, 0]))
+    >>> rate.round(2).tolist(), hits.tolist(), misses.tolist()
+    ([0.5, 0.5, 0.75, 0.5, 0.33, 0.33], [1, 1, 0, 0, 0, 0], [0, 0, 1, 1, 0, 0])
     """
-    codes = pd.factorize(pd.Series(values), use_na_sentinel=False)[0]
-    outcome, fold = np.asarray(outcome, dtype=float), np.asarray(fold, dtype=int)
-    shape = codes.max(initial=-1) + 1, fold.max(initial=-1) + 1
-    cell, n_cells = codes * shape[1] + fold, shape[0] * shape[1]
-    hits, counts = (np.bincount(cell, each, n_cells).reshape(shape) for each in (outcome, None))
-    base = outcome.mean() if len(outcome) else np.nan
-    others = (part.sum(axis=1)[codes] - part[codes, fold] for part in (hits, counts))
-    return (next(others) + 2 * base) / (next(others) + 2)
+    is_hit = np.asarray(outcome, dtype=bool)
+    shape = values.max(initial=-1) + 1, fold.max(initial=-1) + 1
+    cell = values * shape[1] + fold
+    hits, counts = (np.bincount(part, minlength=shape[0] * shape[1]).reshape(shape) for part in (cell[is_hit], cell))
+    base = is_hit.mean() if len(is_hit) else np.nan
+    others, other_hits = (part.sum(axis=1, keepdims=True) - part for part in (counts, hits))
+    rate = (other_hits + 2 * base) / (others + 2)
+    return rate.ravel(), hits.ravel(), (counts - hits).ravel()
 
 
-def gap_at_same(cases, case_key, controls, control_key, *, from_there_on: bool = False) -> Gap:
-    """How often something is so among some, and among others who are alike in a number.
+def alike(case_key, control_key, *, from_there_on: bool = False) -> Alike:
+    """With which controls each case is to be compared, given a number in which they are alike.
 
-    Each case is compared with the `NEAREST` controls by the number (ties included), or with all
-    controls whose number is at least its own; a case beyond all controls, or with fewer than 20
-    to compare with, is left out. The p-value is one-sided, for fewer among the cases than
-    expected, from the binomial variance of what was expected and that of the controls used.
+    With the `NEAREST` controls by the number (ties included), or with all controls whose number is at
+    least its own; a case beyond all controls, or with fewer than 20 to compare with, is left out.
 
     Parameters
     ----------
-    cases, controls
-        Whether it is so, of each.
     case_key, control_key
         The number in which they are to be alike, e.g. an age.
     from_there_on
@@ -163,28 +196,51 @@ def gap_at_same(cases, case_key, controls, control_key, *, from_there_on: bool =
 
     Examples
     --------
-    >>> found = gap_at_same([False] * 30, range(30), [True, False] * 60, range(120), from_there_on=True)
+    >>> found = alike([5.0, 5.0, 900.0], range(40))
+    >>> found.first.tolist(), found.last.tolist(), found.count.tolist(), found.is_used.tolist()
+    ([0], [40], [2], [True, True, False])
+    """
+    case_key, control_key = np.asarray(case_key, dtype=float), np.asarray(control_key, dtype=float)
+    order = np.argsort(control_key, kind="stable")
+    keys, which, count = np.unique(case_key, return_inverse=True, return_counts=True)
+    first, last = _windows(control_key[order], keys, from_there_on)
+    used = last - first >= _FEWEST
+    first, last, count, is_used = first[used], last[used], count[used], used[which]
+    each = count / (last - first)
+    edges = np.bincount(first, each, len(order) + 1) - np.bincount(last, each, len(order) + 1)
+    weight = np.cumsum(edges)[:-1] / max(count.sum(), 1)
+    return Alike(order, first, last, count, is_used, float((weight**2).sum()))
+
+
+def gap_at_same(cases, controls, found: Alike) -> Gap:
+    """How often something is so among some, and among others who are alike in a number.
+
+    The p-value is one-sided, for fewer among the cases than expected, from the binomial variance
+    of what was expected and that of the controls used.
+
+    Parameters
+    ----------
+    cases, controls
+        Whether it is so, of each.
+    found
+        Of `alike`: with which controls each case is compared.
+
+    Examples
+    --------
+    >>> found = gap_at_same([False] * 30, [True, False] * 60, alike(range(30), range(120), from_there_on=True))
     >>> found.share, round(found.expected, 2), found.p_value < 1e-6, found.n
     (0.0, 0.5, True, 30)
     """
-    cases, case_key, controls, control_key = (
-        np.asarray(each, dtype=float) for each in (cases, case_key, controls, control_key)
-    )
-    order = np.argsort(control_key, kind="stable")
-    first, last = _windows(control_key[order], case_key, from_there_on)
-    used = last - first >= _FEWEST
-    if not used.any():
+    n = int(found.count.sum())
+    if not n:
         return Gap(np.nan, np.nan, np.nan, 0)
-    first, last, size = first[used], last[used], (last - first)[used]
-    sums = np.r_[0.0, np.cumsum(controls[order])]
-    hits = sums[last] - sums[first]
+    sums = np.r_[0, np.cumsum(np.asarray(controls, dtype=bool)[found.order])]
+    hits, size = sums[found.last] - sums[found.first], found.last - found.first
     # Half a hit and half a miss more, so that none or all among the controls leaves some variance.
-    chance, expected = (hits + 0.5) / (size + 1), float((hits / size).mean())
-    edges = np.bincount(first, 1 / size, len(order) + 1) - np.bincount(last, 1 / size, len(order) + 1)
-    weight, n = np.cumsum(edges)[:-1] / len(size), len(size)
-    pooled = chance.mean() * (1 - chance.mean())
-    error = np.sqrt((chance * (1 - chance)).sum() / n**2 + pooled * (weight**2).sum())
-    share = float(cases[used].mean())
+    chance, expected = (hits + 0.5) / (size + 1), float(found.count @ (hits / size) / n)
+    mean = found.count @ chance / n
+    error = np.sqrt(found.count @ (chance * (1 - chance)) / n**2 + mean * (1 - mean) * found.spread)
+    share = float(np.count_nonzero(np.asarray(cases, dtype=bool) & found.is_used) / n)
     return Gap(share, expected, float(norm.sf((expected - share) / error)), n)
 
 
@@ -198,3 +254,17 @@ def _windows(keys: np.ndarray, at: np.ndarray, from_there_on: bool) -> tuple[np.
     last = np.searchsorted(keys, keys[first + width - 1], side="right")
     first = np.searchsorted(keys, keys[first], side="left")
     return first, np.where(at > keys[-1], first, last)
+
+
+def _from_mean(place: np.ndarray, n: int) -> tuple[np.ndarray, float]:
+    """Distance of each row's rank from the mean of all ranks, and the sum of the squares."""
+    counts = np.bincount(place, minlength=n)
+    off = ranks.of_levels(counts) - (len(place) + 1) / 2
+    return off[place], float(counts @ off**2)
+
+
+def _between(group: np.ndarray, off: np.ndarray, whole: float) -> float:
+    """Share of the sum of squares that lies between the groups."""
+    counts, sums = np.bincount(group), np.bincount(group, off)
+    seen = counts > 0
+    return float((sums[seen] ** 2 / counts[seen]).sum() / whole) if seen.sum() > 1 and whole else np.nan

@@ -55,6 +55,19 @@ def order(*keys) -> np.ndarray | None:
     return order if _is_in_order([number[order] for number in numbers]) else np.lexsort(numbers[::-1])
 
 
+def ordered(number: np.ndarray, *keys) -> np.ndarray:
+    """The rows with a number of at least 0, by it and then by the keys.
+
+    Examples
+    --------
+    >>> ordered(np.array([1, -1, 0, 0]), [3, 1, 2, 1]).tolist()
+    [3, 2, 0]
+    """
+    rows = np.flatnonzero(number >= 0)
+    found = order(number[rows], *(pd.Series(key).take(rows) for key in keys))
+    return rows if found is None else rows[found]
+
+
 def following(is_known: np.ndarray) -> np.ndarray:
     """For each row, the first row from it on that is known; the number of rows where there is none.
 

@@ -90,19 +90,48 @@ def incidence_at(
     return pd.concat([pd.DataFrame({"age": ages, "n_at_risk": at_risk}), shares], axis=1)
 
 
-def expected_shares(
+def past(
     time,
     cause,
     *,
-    is_member,
     causes: Sequence[str],
     entry=None,
     cluster=None,
     stratum=None,
     calendar: "Seasons | None" = None,
-    min_ends: int = 20,
-    confidence: float = 0.95,
-) -> pd.DataFrame:
+) -> "Past":
+    """How all rows ended, worked out once for every group of them; see `expected_shares`.
+
+    Parameters
+    ----------
+    time, cause
+        Of every row: age at the end or the last look, and what ended it.
+    causes
+        Causes that get a row.
+    entry
+        Age at which each row's window opens; from the start by default. Rows whose `time` comes
+        before their `entry` say nothing of the pace.
+    cluster
+        What belongs together; a missing one stands alone.
+    stratum
+        Rows of one stratum continue at the pace of that stratum alone.
+    calendar
+        Of `seasons`; times are whole days then. The factors are taken as known.
+
+    Examples
+    --------
+    >>> [each.table.n_ends for each in past([1, 2, 2], ["won", None, "lost"], causes=["won", "lost"]).paces]
+    [2.0]
+    """
+    rows = _rows(time, cause, causes, entry=entry, cluster=cluster)
+    n = len(rows.time)
+    number, names = (
+        (np.zeros(n, dtype=int), [0]) if stratum is None else pd.factorize(pd.Series(stratum), use_na_sentinel=False)
+    )
+    return Past(rows, number, [_pace(rows, number == each, calendar) for each in range(len(names))], calendar)
+
+
+def expected_shares(known: "Past", *, is_member, min_ends: int = 20, confidence: float = 0.95) -> pd.DataFrame:
     """Share of a group that will have ended by each cause, once all have.
 
     ``(ended by the cause + sum over those still running of C(age)) / n`` where ``C(u)`` is the
@@ -116,21 +145,10 @@ def expected_shares(
 
     Parameters
     ----------
-    time, cause
-        Of every row, members and others: age at the end or the last look, and what ended it.
+    known
+        Of `past`: every row, members and others.
     is_member
         Whether each row is of the group.
-    causes
-        Causes that get a row.
-    entry
-        Age at which each row's window opens; from the start by default. Rows whose `time` comes
-        before their `entry` say nothing of the pace.
-    cluster
-        What belongs together; a missing one stands alone.
-    stratum
-        Rows of one stratum continue at the pace of that stratum alone.
-    calendar
-        Of `seasons`; times are whole days then. The factors are taken as known.
     min_ends
         A stratum with members still running and fewer ends than this in the window has no pace
         to go by: all shares are missing.
@@ -152,8 +170,9 @@ def expected_shares(
     --------
     One of four has ended; of three others, watched from age 2 on, two are won and one lost.
 
-    >>> found = expected_shares([1, 2, 2, 2, 5, 6, 7], ["won", None, None, None, "won", "lost", "won"],
-    ...     is_member=[True] * 4 + [False] * 3, entry=[0] * 4 + [2] * 3, causes=["won", "lost"], min_ends=1)
+    >>> known = past([1, 2, 2, 2, 5, 6, 7], ["won", None, None, None, "won", "lost", "won"],
+    ...     entry=[0] * 4 + [2] * 3, causes=["won", "lost"])
+    >>> found = expected_shares(known, is_member=[True] * 4 + [False] * 3, min_ends=1)
     >>> found[["cause", "n", "n_ends", "share"]].round(3)
       cause  n  n_ends  share
     0   won  4       4   0.75
@@ -164,22 +183,20 @@ def expected_shares(
     Andersen, Borgan, Gill & Keiding (1993), Statistical Models Based on Counting Processes, IV.4;
     Preston, Heuveline & Guillot (2001), Demography, ch. 3 (the period life table).
     """
-    rows = _rows(time, cause, causes, entry=entry, cluster=cluster)
-    member = np.asarray(is_member, dtype=bool)
-    strata = np.zeros(len(member), dtype=int) if stratum is None else pd.factorize(pd.Series(stratum))[0]
+    rows, member, causes = known.rows, np.asarray(is_member, dtype=bool), known.rows.causes
     values, influence = np.zeros((2, len(causes), len(member)))
     n_ends, is_known = 0, True
-    for mine in (strata == number for number in np.unique(strata[member])):
-        table = _table(rows, mine, calendar)
-        running = np.flatnonzero(mine & member & (rows.code < 0))
+    for number in np.unique(known.stratum[member]):
+        pace, table = known.paces[number], known.paces[number].table
+        running = pace.running[member[pace.running]]
         n_ends, is_known = n_ends + int(table.n_ends), is_known and (table.n_ends >= min_ends or not len(running))
-        futures = _futures(rows, table, running, calendar)
-        for number in range(len(causes)):
-            ahead = _ahead(futures, number)
-            values[number, running] = ahead[futures.kind, 0]
-            influence[number] += _hazard_influence(rows, table, mine, _slopes(futures, number, ahead))
-    for number in range(len(causes)):
-        values[number, rows.code == number] = 1.0
+        futures = _futures(rows, table, running, known.calendar)
+        for each in range(len(causes)):
+            ahead = _ahead(futures, each)
+            values[each, running] = ahead[futures.kind, 0]
+            _add_hazard_influence(influence[each], rows, pace, _slopes(futures, each, ahead))
+    for each in range(len(causes)):
+        values[each, rows.code == each] = 1.0
     found = [_estimate(*pair, rows, member, is_known, confidence) for pair in zip(values, influence, strict=True)]
     shares = pd.DataFrame(found, columns=["share", "share_low", "share_high"], dtype=float)
     return pd.concat([pd.DataFrame({"cause": list(causes), "n": int(member.sum()), "n_ends": n_ends}), shares], axis=1)
@@ -269,6 +286,27 @@ class _Table(NamedTuple):
     n_ends: float
 
 
+class _Pace(NamedTuple):
+    """How the rows of one stratum ended, and where among the ages of its table each of them comes and goes."""
+
+    table: _Table
+    running: np.ndarray  # rows that run on
+    watched: np.ndarray
+    came: np.ndarray  # of each that was watched
+    left: np.ndarray
+    ended: np.ndarray  # those of them that ended
+    place: np.ndarray  # of each that ended
+
+
+class Past(NamedTuple):
+    """All rows, the number of the stratum of each, and the pace of each stratum."""
+
+    rows: _Rows
+    stratum: np.ndarray
+    paces: list[_Pace]
+    calendar: Seasons | None
+
+
 class _Futures(NamedTuple):
     """What lies ahead of those who run on, one row for each kind of them: of one age, and one origin."""
 
@@ -285,8 +323,24 @@ def _rows(time, cause, causes: Sequence[str], *, entry=None, cluster=None) -> _R
     number, names = pd.factorize(pd.Series(cause, dtype="str"))
     numbers = {name: number for number, name in enumerate(causes)}
     code = np.array([*(numbers.get(name, len(causes)) for name in names), -1], dtype=int)[number]  # missing: the last
-    number = np.arange(len(time)) if cluster is None else groups.clusters(pd.Series(cluster))
+    # Numbered in their order, which sums over them follow.
+    number = np.arange(len(time)) if cluster is None else pd.factorize(groups.clusters(pd.Series(cluster)))[0]
     return _Rows(time, entry, code, number, tuple(causes))
+
+
+def _pace(rows: _Rows, mine: np.ndarray, calendar: Seasons | None) -> _Pace:
+    table = _table(rows, mine, calendar)
+    watched = np.flatnonzero(mine & (rows.time >= rows.entry))
+    ended = watched[rows.code[watched] >= 0]
+    return _Pace(
+        table,
+        running=np.flatnonzero(mine & (rows.code < 0)),
+        watched=watched,
+        came=np.searchsorted(table.times, rows.entry[watched], side="left"),
+        left=np.searchsorted(table.times, rows.time[watched], side="right"),
+        ended=ended,
+        place=np.searchsorted(table.times, rows.time[ended]),
+    )
 
 
 def _table(rows: _Rows, mine: np.ndarray, calendar: Seasons | None) -> _Table:
@@ -359,20 +413,15 @@ def _slopes(futures: _Futures, number: int, ahead: np.ndarray) -> np.ndarray:
     return np.einsum("ka,cka,cka->ca", weight, futures.factors, own[:, None, None] - ahead[None, :, 1:])
 
 
-def _hazard_influence(rows: _Rows, table: _Table, mine: np.ndarray, slopes: np.ndarray) -> np.ndarray:
+def _add_hazard_influence(influence: np.ndarray, rows: _Rows, pace: _Pace, slopes: np.ndarray) -> None:
     """What each row adds through the hazards: its end where it came, less its end as it was to be expected."""
-    influence = np.zeros(len(rows.time))
+    table = pace.table
     if not len(table.times):
-        return influence
+        return
     weight = slopes / table.at_risk
     until = np.r_[0.0, np.cumsum((weight * table.by_cause).sum(axis=0))]
-    watched = mine & (rows.time >= rows.entry)
-    left = np.searchsorted(table.times, rows.time[watched], side="right")
-    came = np.searchsorted(table.times, rows.entry[watched], side="left")
-    influence[watched] = until[came] - until[left]
-    ended = watched & (rows.code >= 0)
-    influence[ended] += weight[rows.code[ended], np.searchsorted(table.times, rows.time[ended])]
-    return influence
+    influence[pace.watched] = until[pace.came] - until[pace.left]
+    influence[pace.ended] += weight[rows.code[pace.ended], pace.place]
 
 
 def _estimate(values, influence, rows: _Rows, member, is_known: bool, confidence: float) -> tuple[float, float, float]:
@@ -382,7 +431,7 @@ def _estimate(values, influence, rows: _Rows, member, is_known: bool, confidence
     share = values[member].mean()
     own = np.where(member, values - share, 0.0)
     to_come = (values * (1 - values))[member].sum() / n**2
-    clusters = len(np.unique(rows.cluster[member]))
+    clusters = np.count_nonzero(np.bincount(rows.cluster[member]))
     return _interval(share, (own + influence) / n, rows.cluster, clusters, confidence, to_come)
 
 
@@ -390,7 +439,7 @@ def _interval(
     share: float, influence, cluster, least: int, confidence: float, more: float = 0.0
 ) -> tuple[float, float, float]:
     """Wilson limits with the trials the clusters' spread, and more, is worth; with `least` where there is none."""
-    sums = np.bincount(pd.factorize(cluster)[0], influence)
+    sums = np.bincount(cluster, influence)
     moving = np.count_nonzero(sums)
     variance = (sums**2).sum() * moving / max(moving - 1, 1) + more
     share = min(max(share, 0.0), 1.0)

@@ -282,6 +282,28 @@ def auc(outcome, score, *, weight=None, cluster=None, confidence: float = 0.95) 
     return Estimate(value, max(value - half, 0.0), min(value + half, 1.0)) if np.isfinite(half) else _MISSING
 
 
+def auc_of_counts(hits, misses, score, *, confidence: float = 0.95) -> Estimate:
+    """`auc` of rows that are counted: how many hits and misses there are with each score.
+
+    Examples
+    --------
+    >>> found = auc_of_counts([2, 0, 1], [0, 1, 1], [0.8, 0.1, 0.4])
+    >>> found == auc([1, 1, 0, 1, 0], [0.8, 0.8, 0.1, 0.4, 0.4])
+    True
+    """
+    place, scored = pd.factorize(np.asarray(score, dtype=float), sort=True)
+    counts = [np.bincount(place, each, len(scored)) for each in (hits, misses)]
+    n = [each.sum() for each in counts]
+    if min(n) < 2:
+        return _MISSING
+    above, below = ((np.cumsum(other) - other / 2) / m for other, m in zip(counts[::-1], n[::-1], strict=True))
+    value = float(counts[0] @ above / n[0])
+    spread = [each @ (part - value) ** 2 for each, part in zip(counts, (above, 1 - below), strict=True)]
+    error = np.sqrt(sum(each / (m * (m - 1)) for each, m in zip(spread, n, strict=True)))
+    half = float(norm.ppf((1 + confidence) / 2) * error)
+    return Estimate(value, max(value - half, 0.0), min(value + half, 1.0))
+
+
 def auc_difference(
     outcome, score, other, *, weight=None, cluster=None, confidence: float = 0.95
 ) -> tuple[Estimate, float]:
