@@ -36,7 +36,7 @@ exit codes: 0 published, or nothing to report; 1 a report failed; 2 bad paramete
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     options = _parser().parse_args(arguments)
-    before = signal.signal(signal.SIGTERM, _stop)
+    before = {number: signal.signal(number, _stop) for number in _stopping()}
     try:
         return options.command(options)
     except KeyboardInterrupt:
@@ -50,7 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as fault:
         return _explained(fault, options.traceback)
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -411,6 +412,13 @@ def _say(message: str) -> None:
     from salesops.engine import scrub
 
     print(scrub.without_secrets(message), file=sys.stderr, flush=True)
+
+
+def _stopping() -> list[int]:
+    """Signals that ask to stop beside Ctrl-C: also a terminal that is closed, unless `nohup` told not to mind."""
+    closed = getattr(signal, "SIGHUP", None)  # not on Windows
+    is_minded = closed is not None and signal.getsignal(closed) != signal.SIG_IGN
+    return [signal.SIGTERM, closed] if is_minded else [signal.SIGTERM]
 
 
 def _stop(*_: object) -> NoReturn:

@@ -1,7 +1,10 @@
 """The command line: what it prints where, and what it exits with."""
 
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import engine_toys
@@ -153,3 +156,22 @@ def test_help_needs_no_library():
 def test_the_module_is_the_command():
     done = subprocess.run([sys.executable, "-m", "salesops", "list"], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == ["funnel", "win_loss", "win_loss.emea"]
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_who_is_told_to_stop_or_loses_its_terminal_ends_in_order(monkeypatch, capsys, name):
+    number = getattr(signal, name, None) or pytest.skip("no such signal here")
+    before = signal.getsignal(number)
+    monkeypatch.setattr(cli, "_list", lambda _: os.kill(os.getpid(), number) or time.sleep(5) or 0)
+    assert cli.main(["list"]) == 130 and "salesops: stopped;" in capsys.readouterr().err
+    assert signal.getsignal(number) is before
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="no terminal is closed so here")
+def test_under_nohup_a_closed_terminal_is_not_minded(monkeypatch):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        monkeypatch.setattr(cli, "_list", lambda _: os.kill(os.getpid(), signal.SIGHUP) or 0)
+        assert cli.main(["list"]) == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -189,7 +189,7 @@ def test_the_environment_names_the_database(duckdb_file, sqlite_file, tmp_path, 
     ("address", "words"),
     [
         ("", "SALES_DB_URL: not set. source.yaml reads the database's address from it; export it."),
-        (f"mysql+x://{SECRET}", "names a database of kind 'mysql', which salesops does not read; it reads"),
+        (f"mysql+x://{SECRET}", "names a database of kind 'mysql+x', which salesops does not read; it reads"),
         (SECRET, "SALES_DB_URL: names a database of kind 'another'"),
         (f"duckdb:///{SECRET}.duckdb", "SALES_DB_URL: cannot be opened (No such file or directory)."),
         (f"duckdb:///{SECRET}/broken", "SALES_DB_URL: cannot be opened as a DuckDB file; it is damaged"),

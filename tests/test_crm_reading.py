@@ -1,8 +1,11 @@
 """Files to raw frames: encodings, delimiters, formats, SELECTs, and what cannot be read."""
 
 import hashlib
+from decimal import Decimal
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from crm_folder import DEALS, HEADER, write
 
@@ -133,6 +136,20 @@ def test_a_select_that_fails_or_reaches_out_is_refused(tmp_path, query, words):
 )
 def test_a_file_that_cannot_be_read_is_refused(tmp_path, content, words):
     assert words in refused(write(tmp_path, opportunities=content))
+
+
+@pytest.mark.parametrize("digits", [0, 2])
+def test_ids_that_are_decimals_keep_their_digits_or_it_is_said(tmp_path, digits):
+    ids = [2**53, 2**53 + 1, 12 * 10**23]
+    kinds = {"created_date": ["2026-01-10"] * 3, "close_date": ["2026-03-31"] * 3, "outcome": ["won", "lost", "won"]}
+    held = pa.array([Decimal(each) for each in ids], pa.decimal128(38, digits))
+    pq.write_table(pa.table({"opportunity_id": held, "amount": held} | kinds), tmp_path / "opportunities.parquet")
+    if digits:  # decimals with digits behind the point are amounts, and as such the first two are one
+        assert "1 opportunity_id stands for rows with different contents" in refused(tmp_path)
+        return
+    deals = crm.load(tmp_path).opportunities
+    assert sorted(deals["opportunity_id"], key=int) == [str(each) for each in ids]
+    assert sorted(deals["amount"]) == [float(each) for each in ids]
 
 
 def test_broken_parquet_is_refused(tmp_path):

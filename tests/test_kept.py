@@ -266,6 +266,29 @@ def test_a_limit_that_is_no_number_is_said(cache, monkeypatch):
         kept.table(cache.root)
 
 
+@pytest.mark.parametrize("limit", ["much", "²", "-1", "1.5"])
+def test_with_a_limit_that_is_no_number_nothing_is_kept_without_one(cache, monkeypatch, limit):
+    monkeypatch.setenv(kept.LIMIT, limit)
+    with pytest.raises(checks.ParameterError, match=f"SALESOPS_CACHE_MB: '{limit}' is no number of megabytes."):
+        cache.value(1.5)
+    assert not cache.made and not cache.root.exists()
+
+
+@pytest.mark.parametrize("is_file", [False, True])
+def test_the_command_says_what_is_no_cache_and_leaves_it(tmp_path, monkeypatch, capsys, is_file):
+    place = tmp_path / "mine"
+    place.write_text("dear") if is_file else (place / "toys").mkdir(parents=True)
+    monkeypatch.setenv(kept.FOLDER, str(place))
+    for words in (["cache"], ["cache", "--clear"], ["cache", "--clear", "toys"]):
+        assert cli.main(words) == 0
+        said = "".join(capsys.readouterr())
+        assert said == (
+            f"{place}: is no cache of salesops and is left alone; nothing is kept. Name a new or empty folder in "
+            "SALESOPS_CACHE, or say off.\n"
+        )
+    assert place.is_file() if is_file else (place / "toys").is_dir()
+
+
 def asked_at_once(_: int) -> str:
     return content.digest(kept.found_or_made("toys", {"asked": 1}, frame))
 

@@ -1,5 +1,6 @@
 """Reports made by the workers of a Dask cluster: as here, whatever dies meanwhile."""
 
+import gc
 import json
 import os
 import signal
@@ -147,6 +148,18 @@ def test_no_scheduler_is_said_in_a_line(capsys):
     assert code == 2 and time.monotonic() - began < 20
     said = capsys.readouterr().err
     assert "no scheduler answers there" in said and "Traceback" not in said
+
+
+def test_without_a_scheduler_no_client_is_left_to_wait_for(monkeypatch):
+    """One that hangs on the fault would keep the command for half a minute after it has said what is wrong."""
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.setattr(remote, "_ANSWER", 0.5)
+    before = {id(each) for each in gc.get_objects() if isinstance(each, distributed.Client)}
+    with pytest.raises(checks.ParameterError) as error:
+        remote._client("dask://127.0.0.1:1", print)
+    gc.collect()
+    assert error.value.__context__ is None
+    assert not [1 for each in gc.get_objects() if isinstance(each, distributed.Client) and id(each) not in before]
 
 
 def test_without_dask_it_says_what_to_install(monkeypatch):
@@ -315,6 +328,11 @@ def test_the_parts_by_number_are_each_made_once(parts):
 def test_a_part_that_is_none_is_refused(parts, part):
     with pytest.raises(checks.ParameterError, match="--part: "):
         parts("segment", part)
+
+
+def test_a_part_that_is_none_is_refused_before_anything_is_read(capsys):
+    assert cli.main(["run", "good", "-p", "source=nowhere", "--for-each", "segment", "--part", "3/3"]) == 2
+    assert capsys.readouterr().err.startswith("--part: '3/3' is none.")
 
 
 def test_a_part_without_a_column_is_refused(capsys):

@@ -7,15 +7,17 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing, suppress
 from pathlib import Path
 
 import engine_toys
 import nbformat
 import pytest
 from conftest import ROOT
+from crm_folder import write
 
 from salesops import cli, crm
-from salesops.engine import execute, plan, run, warm
+from salesops.engine import execute, plan, retries, run, warm
 
 pytestmark = pytest.mark.skipif(not warm.is_possible(), reason="kernels can be forked on Linux only")
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -183,20 +185,81 @@ def test_when_the_forking_process_dies_kernels_start_by_themselves(tmp_path):
         assert said(path, zygote) != WARM
 
 
+KILLS = "import os, signal, time; print(os.getpid()); os.kill(os.getppid(), signal.SIGKILL); time.sleep(60)"
+
+
+def test_a_report_whose_kernel_went_with_what_forked_it_is_made_by_a_kernel_of_its_own(tmp_path, monkeypatch):
+    root = tmp_path / "root"
+    once = f"import pathlib\nif not (mark := pathlib.Path({str(tmp_path / 'mark')!r})).exists():\n    mark.touch()\n    {KILLS}"
+    engine_toys.notebook(root / "notebooks" / "torn.ipynb", cells=(once, engine_toys.WORK, engine_toys.SAY))
+    write(root / "crm")
+    monkeypatch.chdir(root)
+    monkeypatch.setattr(retries, "pause", lambda _: 0.0)
+    told = []
+    asked = plan.Request(out=Path("out"), reports=("torn",), assignments=("source=crm",), retries=1)
+    assert run.run(asked, told.append) == 0, told
+    assert (tmp_path / "mark").exists() and not list(Path("out").rglob("*failed*"))
+    assert json.loads(next(Path("out").glob("2*/torn.run.json")).read_text())["attempts"] == 2
+
+
 def test_a_kernel_dies_with_what_forked_it_and_that_is_told_as_killed(tmp_path):
-    kills = "import os, signal, time; print(os.getpid()); os.kill(os.getppid(), signal.SIGKILL); time.sleep(60)"
-    path = book(tmp_path / "kills.ipynb", kills)
+    path = book(tmp_path / "kills.ipynb", KILLS)
     with warm.zygote([], execute.kernel_environment()) as zygote:
         begun = time.monotonic()
         done = made(path, zygote)
     assert (done.failure.cause, done.failure.error) == ("kernel killed", "DeadKernelError")
+    assert done.failure.is_passing
     assert "SIGKILL" in done.failure.message and time.monotonic() - begun < 30
 
 
+def test_a_kernel_that_listens_to_nobody_dies_with_what_forked_it(tmp_path):
+    """What ipykernel has for this is a thread, and no thread runs while a call keeps Python's lock."""
+    kills = "import os, pathlib, re, signal; pathlib.Path({!r}, str(os.getpid())).touch(); os.kill(os.getppid(), 9)"
+    (pids := tmp_path / "pids").mkdir()
+    path = book(tmp_path / "deaf.ipynb", kills.format(str(pids)) + "; re.match('(a+)+$', 'a' * 60 + 'b')")
+    with warm.zygote([], execute.kernel_environment()) as zygote:
+        assert made(path, zygote).failure is not None
+    pid = int(next(pids.iterdir()).name)
+    try:
+        assert until(lambda: not is_there(pid), 3)
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def test_what_starts_a_thread_when_imported_is_not_forked(tmp_path, monkeypatch):
+    (tmp_path / "threaded.py").write_text(
+        "import threading, time\nthreading.Thread(target=time.sleep, args=(60,), daemon=True).start()"
+    )
+    path = book(tmp_path / "parent.ipynb", PARENT)
+    monkeypatch.chdir(tmp_path)
+    for modules, is_warm in (([], True), (["threaded"], False)):
+        with closing(warm.Zygote(modules, execute.kernel_environment())) as zygote:
+            assert (said(path, zygote) == WARM) is is_warm
+
+
+def test_a_folder_of_all_kernels_outlives_each(tmp_path, monkeypatch):
+    """Matplotlib makes one where it may not write, and removes it at the end of the process that it was made by."""
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("MPLCONFIGDIR", str(tmp_path / "file"))
+    path = book(
+        tmp_path / "folder.ipynb", "import matplotlib, os; print(os.path.isdir(matplotlib.get_configdir()))", PARENT
+    )
+    with closing(warm.Zygote(["matplotlib"], execute.kernel_environment())) as zygote:
+        for _ in range(2):
+            done = made(path, zygote)
+            assert ["".join(out.text for out in cell.outputs).strip() for cell in done.notebook.cells[-2:]] == [
+                "True",
+                WARM,
+            ]
+
+
 def test_a_run_that_is_killed_leaves_no_process(tmp_path):
-    path = book(tmp_path / "sleeps.ipynb", "import os, pathlib, time")
-    marks = f"pathlib.Path({str(tmp_path)!r}, f'{{os.getppid()}}.{{os.getpid()}}.pid').touch(); time.sleep(300)"
-    path = book(path, "import os, pathlib, time\n" + marks)
+    starts = "import os, pathlib, subprocess, time\nchild = subprocess.Popen(['sleep', '300']).pid\n"
+    marks = (
+        f"pathlib.Path({str(tmp_path)!r}, f'{{os.getppid()}}.{{os.getpid()}}.{{child}}.pid').touch(); time.sleep(300)"
+    )
+    path = book(tmp_path / "sleeps.ipynb", starts + marks)
     code = f"""
 from pathlib import Path
 from salesops.engine import execute, warm

@@ -166,7 +166,11 @@ def _is_text(column: pd.Series) -> bool:
 
 def _as_text(column: pd.Series) -> pd.Series:
     """Text of a typed column; whole floats without the ``.0`` Parquet gives a column with gaps."""
-    if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
+    if (
+        pd.api.types.is_float_dtype(column)
+        and (column.dropna() % 1 == 0).all()
+        and (column.dropna().abs() < 2**63).all()
+    ):
         column = column.astype("Int64")
     return column.astype("string").astype("str")
 

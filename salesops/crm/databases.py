@@ -64,7 +64,7 @@ def read_tables(source: Source) -> dict[str, raw.Raw]:
             shown = sorted(names.values())
             hint = checks.did_you_mean("opportunities", shown)
             raise checks.DataError(
-                f"{door.label}: no table opportunities; found {shown[:8]}.{hint} Name the table that "
+                f"{door.label}: no table opportunities; {_shown(shown)}.{hint} Name the table that "
                 f"holds the deals, or a SELECT, in {FILE} under tables."
             )
         return {table: _read(door, table, text) for table, text in wanted.items() if text}
@@ -88,7 +88,7 @@ def opened(source: Source) -> Iterator[Door]:
             yield door
         return
     variable = named.removeprefix(ENVIRONMENT)
-    address = os.environ.get(variable, "")
+    address = os.environ.get(variable, "").strip()  # a secret that a file holds ends with a new line
     if not address:
         raise checks.ParameterError(f"{variable}: not set. {FILE} reads the database's address from it; export it.")
     with _addressed(address, variable, source) as door:
@@ -156,11 +156,20 @@ def _read(door: Door, table: str, text: str) -> raw.Raw:
     found = text if is_select(text) or text in door.tables else names.get(text.casefold())
     if found is None:
         shown = sorted(names.values())
-        raise checks.DataError(f"{file}: no such table; found {shown[:8]}.{checks.did_you_mean(text, shown)}")
+        select = (
+            f" A table of another schema is read by SELECT * FROM {text}." if re.fullmatch(r"\w+(\.\w+)+", text) else ""
+        )
+        raise checks.DataError(f"{file}: no such table; {_shown(shown)}.{checks.did_you_mean(text, shown)}{select}")
     frame = door.rows(table, found, file)
     digest = hashlib.sha256(",".join(frame.columns).encode())
     digest.update(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes())
     return raw.Raw(frame, file, digest.hexdigest())
+
+
+def _shown(tables: Sequence[str]) -> str:
+    if tables:
+        return f"found {list(tables[:8])}"
+    return "found none that this user may see; a schema can be named in the address, a table of one in a SELECT"
 
 
 def _addressed(address: str, variable: str, source: Source) -> AbstractContextManager[Door]:
@@ -169,7 +178,7 @@ def _addressed(address: str, variable: str, source: Source) -> AbstractContextMa
     if mark and engine in warehouses.ENGINES:
         return _warehouse(address, variable, source)
     if not mark or engine not in ENGINES:
-        kind = re.sub(r"\W.*", "", engine) if mark else "another"
+        kind = (re.match(r"[\w+]*", engine)[0] if mark else "") or "another"
         raise checks.DataError(
             f"{variable}: names a database of kind '{kind}', which salesops does not read; it reads "
             f"{', '.join([*ENGINES, *warehouses.ENGINES])}, e.g. duckdb:///sales.duckdb. Copy the tables into such a "
@@ -192,6 +201,7 @@ def _warehouse(address: str, variable: str, source: Source) -> Iterator[Door]:
                     wanted=list(ours.values()),
                     keys=[ours[key] for key in model.keys(table)],
                     keeps_all=is_select(text) or table in _WITH_OWN,
+                    texts=[ours[column.name] for column in model.TABLES[table] if column.kind == "str"],
                 )
             return raw.of_arrow(read, file=file)
 

@@ -125,4 +125,6 @@ def _fault(error: BaseException) -> Fault | None:
         return Fault("unreached")
     if isinstance(error, psycopg.OperationalError) and said is None:
         return Fault("unreached")
+    if isinstance(error, psycopg.DataError) and said is None:  # the driver's own: a value that Python has none for
+        return Fault("query", f"{str(error).splitlines()[0]}; mend it there, or leave it out by a SELECT under tables")
     return Fault("query", said or str(error).splitlines()[0])

@@ -14,6 +14,7 @@ from salesops import checks
 
 LONGEST_NAME = 500
 _FIRST_VISIBLE, _LAST_VISIBLE = np.uint8(ord("!")), np.uint8(ord("~"))
+_LARGEST_EXACT = 2**53  # up to here each whole number has a floating-point number of its own
 _AS_THEY_ARE = (pa.types.is_boolean, pa.types.is_integer, pa.types.is_floating, pa.types.is_timestamp)
 _TEXT = pd.StringDtype(na_value=float("nan"))
 _DTYPES = {pa.string(): _TEXT, pa.large_string(): _TEXT, pa.bool_(): pd.BooleanDtype()}
@@ -106,7 +107,7 @@ def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_date(kind):
         return column.cast(pa.timestamp("us"))
     if pa.types.is_decimal(kind):
-        return column.cast(pa.float64())
+        return _numbers(column)
     if any(is_kind(kind) for is_kind in _AS_THEY_ARE):
         return column
     cells = [None if cell is None else str(cell) for cell in column.to_pylist()]
@@ -130,3 +131,11 @@ def _may_be_padded(part: pa.LargeStringArray) -> bool:
     # "clip": where nothing stands, any other text's letter will do
     edges = (letters.take(bounds[:-1], mode="clip"), letters.take(bounds[1:] - 1, mode="clip"))
     return any(bool((edge - _FIRST_VISIBLE > _LAST_VISIBLE - _FIRST_VISIBLE).any()) for edge in edges)
+
+
+def _numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Decimals as numbers; whole ones that a number would round, such as long ids, as text."""
+    numbers = column.cast(pa.float64())
+    if column.type.scale or not (pc.max(pc.abs(numbers)).as_py() or 0) > _LARGEST_EXACT:
+        return numbers
+    return column.cast(pa.string())

@@ -5,7 +5,7 @@ else is the same for all of them. Ibis and the drivers are extras, imported when
 """
 
 import importlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ from salesops.crm import postgres, spark
 from salesops.crm.connection import Warehouse, WritesError, told
 
 _HARMFUL = {"reflect", "java_method", "try_reflect"}  # call any method of Java from a SELECT
+_MONEY = (19, 4)  # what Ibis takes PostgreSQL's money for, which the server turns into a decimal and nothing else
 
 
 class Engine(NamedTuple):
@@ -76,8 +77,9 @@ def table(warehouse: Warehouse, text: str, *, is_select: bool) -> Any:
 
 
 def rows(
-    warehouse: Warehouse, text: str, *, is_select: bool, wanted: Sequence[str], keys: Sequence[str], keeps_all: bool
-) -> pa.Table:
+    warehouse: Warehouse, text: str, *, is_select: bool, wanted: Sequence[str], keys: Sequence[str], keeps_all: bool,
+    texts: Collection[str] = (),
+) -> pa.Table:  # fmt: skip
     """The rows of a table or a SELECT, in one order.
 
     Parameters
@@ -93,6 +95,8 @@ def rows(
         keeps its own order.
     keeps_all
         Whether columns that are not wanted come too.
+    texts
+        Names of columns that hold text: a long id is no number, which would be rounded.
 
     Raises
     ------
@@ -101,7 +105,9 @@ def rows(
     """
     found = table(warehouse, text, is_select=is_select)
     named = _named(found.columns, wanted)
-    columns = {new: _plain(found[old]) for old, new in named.items() if keeps_all or new in wanted}
+    columns = {
+        new: _plain(found[old], is_text=new in texts) for old, new in named.items() if keeps_all or new in wanted
+    }
     plain = {name: column for name, column in columns.items() if column is not None}
     if not plain:
         raise checks.DataError(f"{warehouse.label}: no column to be read in '{text}'; found {found.columns[:8]}.")
@@ -151,13 +157,14 @@ def _named(columns: Sequence[str], wanted: Sequence[str]) -> dict[str, str]:
     return named
 
 
-def _plain(column: Any) -> Any | None:
+def _plain(column: Any, *, is_text: bool = False) -> Any | None:
     """A column as text, number, time or yes and no, as a file would hold it; bytes hold nothing to count."""
     kind = column.type()
     if kind.is_binary() or kind.is_null():
         return None
     if kind.is_decimal():
-        return column.cast("float64")
+        exact = column.cast("decimal(30, 6)") if (kind.precision, kind.scale) == _MONEY else column
+        return exact.cast("string" if is_text else "float64")
     if kind.is_boolean() or kind.is_integer() or kind.is_floating() or kind.is_string():
         return column
     return column if kind.is_date() or kind.is_timestamp() else column.cast("string")

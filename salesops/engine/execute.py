@@ -293,7 +293,7 @@ def _death(fault: Exception, watch: Watch | None, guard: Guard, has_begun: bool)
     if not has_begun and "respond" in str(fault):
         return Failure(error, "Kernel did not answer in time after its start.", cause="kernel killed", is_passing=True)
     cause, said = _ending(watch)
-    is_passing = not has_begun and cause == "kernel killed"
+    is_passing = cause == "kernel killed" and (not has_begun or getattr(watch.process, "is_orphaned", False))
     return Failure("DeadKernelError", said, cause=cause, is_passing=is_passing)
 
 

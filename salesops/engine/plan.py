@@ -129,6 +129,8 @@ def load(
     """
     if part and not for_each:
         raise ParameterError("--part: goes with --for-each. Say which column splits the reports.")
+    if part:
+        chosen([], part)  # a wrong one is told before anything is read
     companies: dict[str, Any] = {}
     read = crm.sharing(read or crm.load)
     loaded = [_loaded(job, companies, read) for job in wanted]

@@ -139,13 +139,16 @@ def _client(executor: str, say: Callable[[str], None]) -> "Client":
         ) from None
     is_secret = dask.config.get("distributed.comm.require-encryption", None)
     address = ("tls://" if is_secret else "tcp://") + executor.removeprefix(DASK)
+    why = ""
     try:
         client = Client(address, timeout=_ANSWER, name="salesops", set_as_default=False)
     except (OSError, ValueError, RuntimeError) as fault:
+        why = type(fault).__name__
+    if why:  # raised here: what holds the fault holds a client half made, whose end would be waited for
         raise ParameterError(
-            f"--executor {executor}: no scheduler answers there ({type(fault).__name__}). Start one with `dask "
-            "scheduler` and workers with `dask worker`, or write the right address."
-        ) from fault
+            f"--executor {executor}: no scheduler answers there ({why}). Start one with `dask scheduler` and workers "
+            "with `dask worker`, or write the right address."
+        )
     if not client.scheduler_info(n_workers=-1)["workers"]:
         say(f"{executor}: there is no worker yet; waiting for one.")
     return client

@@ -150,6 +150,7 @@ class Forked:
 
     def __init__(self, pid: int, line: socket.socket):
         self.pid, self.returncode, self.listens = pid, None, False
+        self.is_orphaned = False  # it ended because what forked it did, not by its own doing
         self._line, self._lock = line, threading.Lock()
 
     def poll(self) -> int | None:
@@ -158,6 +159,7 @@ class Forked:
             while self.returncode is None and (told := _heard(self._line)) is not None:
                 self.listens |= "listens" in told
                 # Without a word of how: the process that forked it has died, and took it along.
+                self.is_orphaned = not told
                 code = told.get("code", None if told else -signal.SIGKILL)
                 if code is not None:
                     self._line.close()

@@ -78,11 +78,14 @@ def found_or_made(kind: str, depends: Mapping[str, Any], make: Callable[[], Any]
 
     Raises
     ------
+    ParameterError
+        The environment's limit is no number.
     Whatever `make` raises; that is never kept.
     """
     root = folder()
     if root is None:
         return make()
+    limit = _limit()
     try:
         key = digest(
             [kind, dict(depends), _code(tuple(code)), _versions(), [os.environ.get(name) for name in _THREADS]]
@@ -94,7 +97,7 @@ def found_or_made(kind: str, depends: Mapping[str, Any], make: Callable[[], Any]
         _tell(_TAKEN)
         return value
     made = make()
-    _keep(root, kind, key, made)
+    _keep(root, kind, key, made, limit)
     return made
 
 
@@ -164,6 +167,8 @@ def table(root: Path) -> str:
     """
     from salesops.kept import entries
 
+    if entries.is_foreign(root):
+        return _left_alone(root)
     found: dict[str, list[entries.Entry]] = {}
     for entry in entries.each(root):
         found.setdefault(entry.kind, []).append(entry)
@@ -187,6 +192,8 @@ def cleared(root: Path, kind: str | None = None) -> str:
     """
     from salesops.kept import entries
 
+    if entries.is_foreign(root):
+        return _left_alone(root)
     kinds = sorted({entry.kind for entry in entries.each(root)})
     if kind and kind not in kinds:
         raise checks.ParameterError(
@@ -194,6 +201,13 @@ def cleared(root: Path, kind: str | None = None) -> str:
         )
     n = entries.clear(root, kind)
     return f"{root}: {'1 entry' if n == 1 else f'{n:,} entries'} removed."
+
+
+def _left_alone(root: Path) -> str:
+    return (
+        f"{root}: is no cache of salesops and is left alone; nothing is kept. Name a new or empty folder in {FOLDER}, "
+        f"or say {OFF}."
+    )
 
 
 def _found(root: Path, kind: str, key: str) -> tuple[bool, Any]:
@@ -208,7 +222,7 @@ def _found(root: Path, kind: str, key: str) -> tuple[bool, Any]:
         return False, None
 
 
-def _keep(root: Path, kind: str, key: str, made: Any) -> None:
+def _keep(root: Path, kind: str, key: str, made: Any, limit: int) -> None:
     """Keep it where a later reader finds exactly what was made."""
     from salesops.kept import codec, entries
 
@@ -221,7 +235,7 @@ def _keep(root: Path, kind: str, key: str, made: Any) -> None:
             entries.settle(half, key)
             half = None
             _tell(_MADE)
-            entries.evict(root, _limit())
+            entries.evict(root, limit)
     except UnknownError:
         pass
     except OSError as fault:
@@ -277,7 +291,7 @@ def _usual() -> Path | None:
 def _limit() -> int:
     """Bytes that may be kept."""
     text = os.environ.get(LIMIT, "").strip() or str(_MOST)
-    if not text.isdigit():
+    if not text.isdecimal():
         raise checks.ParameterError(f"{LIMIT}: '{text[:60]}' is no number of megabytes. Write {_MOST}, say.")
     return int(text) * _MEGABYTE
 

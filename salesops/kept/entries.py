@@ -127,6 +127,11 @@ def prepare(root: Path) -> None:
         raise PermissionError(0, "not a cache of this person's own", str(root))
 
 
+def is_foreign(root: Path) -> bool:
+    """Whether a file lies there, or a folder that holds something else."""
+    return root.exists() and not (root / "README").is_file() and (not root.is_dir() or any(root.iterdir()))
+
+
 def each(root: Path) -> Iterator[Entry]:
     """The entries of a cache, kind by kind."""
     for manifest in sorted(root.glob(f"*/*/{MANIFEST}")):
