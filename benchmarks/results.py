@@ -19,7 +19,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "RESULTS.md"
-SPEED = ("runner", "warm", "nbval", "engines", "ten_million", "reports_at_scale", "caches", "time_series", "forecast")
+SPEED = ("runner", "warm", "nbval", "engines", "ten_million", "reports_at_scale", "caches", "fits")
 PACKAGES = ("numpy", "pandas", "pyarrow", "duckdb", "scipy", "statsmodels", "matplotlib", "papermill", "nbconvert")
 
 
