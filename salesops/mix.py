@@ -75,8 +75,8 @@ def win_rate_change(
     DataFrame
         ``component`` (total, then mix for each column of `by`, then rate), ``dimension`` (the
         column of a mix part), ``n``, ``n_before`` (closed deals), ``n_won``, ``n_won_before``,
-        ``win_rate_change`` with interval (points, 0-1), ``p_value`` and ``is_named`` (of the
-        parts: the interval does not hold zero). Missing where either time has no deals.
+        ``win_rate_change`` with interval (points, 0-1), ``p_value``, ``is_named`` (the interval does not
+        hold zero); of the total both win rates with Wilson's intervals. Missing where either time has no deals.
 
     Metrics
     -------
@@ -124,7 +124,8 @@ def conversion_change(
     Returns
     -------
     DataFrame
-        As of `win_rate_change`, with ``n_converted``, ``n_converted_before`` and ``conversion_change``.
+        As of `win_rate_change`, with ``n_converted``, ``n_converted_before``, ``conversion_in_time_rate``,
+        ``conversion_in_time_rate_before`` and ``conversion_change``.
 
     Metrics
     -------
@@ -384,6 +385,8 @@ def _change(frames: list[pd.DataFrame], by: str | Sequence[str], of: _Rate, conf
     names = {"component": ["total", *["mix"] * len(columns), "rate"], "dimension": [None, *columns, None]}
     table = pd.DataFrame(names | _sizes(rows, of))
     table = _with_interval(table, of.change, values, error, clusters, confidence)
+    total = table[table["component"] == "total"]
+    table = table.join(_rates(total, of, confidence).assign(**{f"n_{of.rate}_before": total["n_before"]}))
     size = np.abs(values) / np.where(error > 0, error, np.nan)
     return table.assign(p_value=2 * t.sf(size, max(clusters - 1, 1)), is_named=_clear(table, of.change))
 
@@ -392,18 +395,24 @@ def _contributed(frames: list[pd.DataFrame], by: str | Sequence[str], of: _Rate,
     rows, levels = _rows(*frames, _names(by), of, as_one=True)
     groups = levels[0]
     values, error, clusters = _jackknife(rows, (len(groups),), _contributions)
-    table = groups.join(_sizes_by_group(rows, len(groups), of))
+    sizes = [_sizes(rows[rows["group0"] == number], of) for number in range(len(groups))]
+    table = groups.join(pd.DataFrame(sizes, columns=list(_sizes(rows, of))))
     for tail in ("", "_before"):
         table[f"{of.share}{tail}"] = table[f"n{tail}"] / (table[f"n{tail}"].sum() or np.nan)
     parts = zip(values.reshape(3, -1), error.reshape(3, -1), strict=True)
     for name, (part, spread) in zip((of.mix, of.within, f"{of.share}_change"), parts, strict=True):
         table = _with_interval(table, name, part, spread, clusters, confidence)
+    table = table.assign(**_rates(table, of, confidence))
+    return table.sort_values(["n", "n_before"], ascending=False, kind="stable", ignore_index=True)
+
+
+def _rates(table: pd.DataFrame, of: _Rate, confidence: float) -> pd.DataFrame:
+    found = {}  # the rates of both times with their intervals
     for tail in ("", "_before"):
         n, name = table[f"n{tail}"], f"{of.rate}{tail}"
         low, high = proportions.wilson_interval(table[f"{of.n_success}{tail}"], n, confidence)
-        rate = table[f"{of.n_success}{tail}"] / n.where(n > 0)
-        table = table.assign(**{name: rate, f"{name}_low": low, f"{name}_high": high})
-    return table.sort_values(["n", "n_before"], ascending=False, kind="stable", ignore_index=True)
+        found |= {name: table[f"{of.n_success}{tail}"] / n.where(n > 0), f"{name}_low": low, f"{name}_high": high}
+    return pd.DataFrame(found, index=table.index)
 
 
 def _rows(
@@ -480,11 +489,6 @@ def _sizes(rows: pd.DataFrame, of: _Rate) -> dict[str, int]:
         of.n_success: int(rows.loc[now, "is_success"].sum()),
         f"{of.n_success}_before": int(rows.loc[~now, "is_success"].sum()),
     }
-
-
-def _sizes_by_group(rows: pd.DataFrame, groups: int, of: _Rate) -> pd.DataFrame:
-    sizes = [_sizes(rows[rows["group0"] == number], of) for number in range(groups)]
-    return pd.DataFrame(sizes, columns=list(_sizes(rows, of)))
 
 
 def _with_interval(table, name: str, values, error, clusters: int, confidence: float) -> pd.DataFrame:

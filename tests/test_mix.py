@@ -14,6 +14,7 @@ from scipy.stats import t
 from salesops import checks, mix, pipeline
 from salesops.crm import sample
 from salesops.periods import Period
+from salesops.report import agreement, figures
 
 CLOSED = st.lists(
     st.fixed_dictionaries(
@@ -336,3 +337,18 @@ def test_a_missing_column_of_entries_says_where(missing):
     whole = entered(SMB=(1, 1))
     with pytest.raises(checks.DataError, match=f"entries_before: missing column .'{missing}'"):
         mix.conversion_change(whole, whole.drop(columns=missing), "segment")
+
+
+@pytest.mark.parametrize("made", [mix.win_rate_change, mix.conversion_change])
+def test_every_number_of_the_sentence_is_a_figure_of_its_table(made):
+    sold = groups(SMB=(17, 46), Large=(11, 29)), groups(SMB=(23, 34), Large=(9, 21))
+    entries = entered(SMB=(17, 46), Large=(11, 29)), entered(SMB=(23, 34), Large=(9, 21))
+    change = made(*(sold if made is mix.win_rate_change else entries), "segment")
+    told = mix.sentence(change, change.iloc[:0], now="the year to 2026Q3", before="the year to 2025Q3")
+    assert "(37 %)" in told and "(27 %)" in told
+    found = figures.of(change)
+    assert agreement.untraced(told, found) == []
+    rates = {figure["metric"]: figure for figure in found if figure["by"]["component"] == "total"}
+    (before,) = (figure for name, figure in rates.items() if name.endswith("rate_before"))
+    assert (before["n"], before["numerator"], before["denominator"]) == (87, 32, 87)
+    assert before["low"] < before["value"] == 32 / 87 < before["high"]
