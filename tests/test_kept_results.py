@@ -3,6 +3,8 @@
 from datetime import date
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 from conftest import ROOT
 from test_fan_out import files
@@ -81,9 +83,24 @@ def test_a_kept_answer_follows_the_data_and_the_method(cache, monkeypatch, expor
     assert len(list(entries.each(cache))) == n + 1 and not same(one[4], other[4]) and same(one[5], other[5])
 
 
+def test_a_workbook_is_kept_and_text_of_its_size_is_not(cache, tmp_path):
+    texts = np.random.default_rng(0).integers(10**15, 10**16, 110_000).astype(str)
+    frame = pd.DataFrame({"opportunity_id": texts})
+    frame.to_csv(tmp_path / "deals.csv", index=False)
+    frame.to_excel(tmp_path / "deals.xlsx", index=False)
+    sizes = [path.stat().st_size for path in sorted(tmp_path.glob("deals.*"))]
+    assert formats.SMALLEST_WORKBOOK_KEPT < min(sizes) and max(sizes) < formats.SMALLEST_KEPT
+    found = []
+    for name in ("deals.csv", "deals.xlsx"):
+        formats.read_file(tmp_path / name, name=name)
+        found.append(len(list(entries.each(cache))))
+    assert found == [0, 1]
+
+
 @pytest.mark.full
 @pytest.mark.parametrize("name", ["bookings_ahead", "pipeline_review", "forecast"])
 def test_the_pages_of_a_notebook_are_the_same_bytes(cache, exported, tmp_path, monkeypatch, name):
+    monkeypatch.setattr(formats, "SMALLEST_KEPT", 1 << 16)
     made = {}
     for at, where in (("without", "off"), ("cold", str(cache)), ("warm", str(cache))):
         monkeypatch.setenv(kept.FOLDER, where)

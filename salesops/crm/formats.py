@@ -23,7 +23,8 @@ LARGEST_RATIO = 200
 _STEP = 1 << 22
 # What text with columns turns out to hold is kept as Parquet, so that the same export is taken apart once.
 KEPT = "exports"
-SMALLEST_KEPT = 1 << 20  # bytes; below that it is read as fast as it is found
+SMALLEST_KEPT = 1 << 26  # bytes of text; below that it is read as fast as it is found
+SMALLEST_WORKBOOK_KEPT = 1 << 20  # a workbook takes many times as long
 _CODE = tuple(map(Path, (__file__, *(each.__file__ for each in (checks, delimited, excel, footers, raw)))))
 _BLANK = b" \t\r\n\xef\xbb\xbf"
 
@@ -67,7 +68,7 @@ def read_file(path: Path, *, name: str, sheet: str | None = None) -> raw.Raw:
         raise checks.DataError(f"{name}: cannot be opened ({error.strerror}). Check who may read it.") from error
     digest = hashlib.sha256(content).hexdigest()
     depends = {"sha256": digest, "suffix": suffix, "name": name, "sheet": sheet}
-    is_kept = suffix != ".parquet" and len(content) >= SMALLEST_KEPT
+    is_kept = suffix != ".parquet" and len(content) >= (SMALLEST_WORKBOOK_KEPT if suffix == ".xlsx" else SMALLEST_KEPT)
     make = partial(_read, content, suffix, name, sheet)
     frame, notes = kept.found_or_made(KEPT, depends, make, code=_CODE) if is_kept else make()
     return raw.Raw(frame, f"{name}:{sheet}" if sheet else name, digest, tuple(notes))
